@@ -1,0 +1,1 @@
+"""Governance core: the lattice, its expression language and the compiler. Synchronous by design."""
