@@ -1,0 +1,145 @@
+"""What a lattice says, flattened: one short text per element, and the digest of a contract."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from lattice_lock.core.expressions import Expression
+from lattice_lock.core.schema import Clause, Constraints, Default, Raises, Reference
+from lattice_lock.core.type_refs import (
+    DictType,
+    EntityType,
+    EnumType,
+    ListType,
+    OptionalType,
+    ScalarType,
+    TypeRef,
+)
+from lattice_lock.exceptions import SourceLocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lattice_lock.core.schema import Lattice
+
+__all__ = ["contract_digest", "describe_elements"]
+
+_INLINE = (Constraints, Default, Reference, Expression)
+
+
+def describe_elements(lattice: Lattice) -> dict[str, str]:
+    """Every element of a lattice by its path, each as one line of text.
+
+    Two lattices have equal descriptions exactly when they mean the same.
+    """
+    described: dict[str, str] = {}
+    for name in ("version", "generated_module", "config", "entities", "interfaces", "policies"):
+        described.update(_flatten(name, getattr(lattice, name)))
+    return described
+
+
+def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
+    """SHA-256 over all that a method's contract depends on, hexadecimal.
+
+    That is the method itself and every entity reachable from its types; descriptions count,
+    because they are what the author of the body was told.
+    """
+    declared = lattice.interfaces[interface].methods[method]
+    pending = [declared.returns.type, *(param.type for param in declared.params.values())]
+    reached: set[str] = set()
+    while pending:
+        for name in _entities_in(pending.pop()):
+            if name not in reached:
+                reached.add(name)
+                pending.extend(one.type for one in lattice.entities[name].fields.values())
+    parts = dict(_flatten("method", declared))
+    for name in sorted(reached):
+        parts.update(_flatten(name, lattice.entities[name]))
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _entities_in(type_ref: TypeRef | None) -> Iterator[str]:
+    match type_ref:
+        case EntityType(name):
+            yield name
+        case ListType(inner) | DictType(inner) | OptionalType(inner):
+            yield from _entities_in(inner)
+        case _:
+            return
+
+
+def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:
+    """Elements below `path`; a value without parts of its own is one element."""
+    if isinstance(value, Clause):
+        name = f"{value.name}: " if value.name else ""
+        note = f"  # {value.description}" if value.description else ""
+        yield path, f"{name}{value.expression.source}{note}"
+    elif isinstance(value, Raises):
+        yield f"{path}.{value.exception}", value.clause.expression.source
+    elif isinstance(value, Mapping) and path.rpartition(".")[2] not in {"args", "parameters"}:
+        for key, item in value.items():
+            yield from _flatten(f"{path}.{key}", item)
+    elif isinstance(value, tuple) and value and isinstance(value[0], Raises):
+        for item in value:
+            yield from _flatten(path, item)
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        for index, item in enumerate(value):
+            yield from _flatten(f"{path}[{index}]", item)
+    elif _has_elements(value):
+        yield from _flatten_parts(path, value)
+    else:
+        yield path, _line(value)
+
+
+def _has_elements(value: object) -> bool:
+    return is_dataclass(value) and not isinstance(
+        value, (*_INLINE, ScalarType, EnumType, EntityType, ListType, DictType, OptionalType)
+    )
+
+
+def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
+    scalars: list[str] = []
+    for one in fields(value):  # type: ignore[arg-type]  # a dataclass instance by `_has_elements`
+        part = getattr(value, one.name)
+        if isinstance(part, SourceLocation) or one.name == "name" or part in (None, False, ()):
+            continue
+        if isinstance(part, Mapping | tuple) or _has_elements(part):
+            yield from _flatten(f"{path}.{one.name}", part)
+        elif one.name == "description":
+            yield f"{path}.description", _line(part)
+        elif text := _line(part):
+            scalars.append(text if one.name == "type" else f"{one.name}={text}")
+    yield path, " ".join(scalars)
+
+
+def _line(value: object) -> str:
+    if isinstance(value, Constraints):
+        limits = ((one.name, getattr(value, one.name)) for one in fields(value))
+        return ",".join(f"{name}:{limit}" for name, limit in limits if limit not in (None, False))
+    if isinstance(value, Default):
+        return _line(value.value)
+    if isinstance(value, Reference):
+        return f"{value.entity}.{value.field}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_line(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_line(item) for item in value) + "]"
+    return "null" if value is None else _type_line(value)
+
+
+def _type_line(value: object) -> str:
+    match value:
+        case EnumType(name, values):
+            return f"{name}[{', '.join(values)}]"
+        case ListType(item):
+            return f"list[{_line(item)}]"
+        case DictType(item):
+            return f"dict[str, {_line(item)}]"
+        case OptionalType(item):
+            return f"{_line(item)} | null"
+        case _:
+            return str(value)
