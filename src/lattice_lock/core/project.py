@@ -101,7 +101,7 @@ class Project:
             if data == old:
                 return None
             if data is None:
-                return _Staged(path=path, target=target, new=None)
+                return _Staged(path=path, target=target, new=None, old=_sibling(target, "old"))
             _make_folders(target.parent, undo)
             new = _sibling(target, "new")
             undo.callback(new.unlink, missing_ok=True)
@@ -110,7 +110,7 @@ class Project:
             )
         except OSError as error:
             raise _write_error(path, error) from error
-        return _Staged(path=path, target=target, new=new)
+        return _Staged(path=path, target=target, new=new, old=_sibling(target, "old"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +120,15 @@ class _Staged:
     path: str
     target: Path
     new: Path | None
-
-    @property
-    def _old(self) -> Path:
-        return self.target.with_name(f".{self.target.name}.lattice-lock-old")
+    old: Path
 
     def put(self, undo: contextlib.ExitStack) -> None:
         try:
             if self.target.exists():
-                undo.callback(self._old.unlink, missing_ok=True)
-                shutil.copy2(self.target, self._old)
-                undo.callback(os.replace, self._old, self.target)
+                undo.callback(self.old.unlink, missing_ok=True)
+                shutil.copyfile(self.target, self.old)
+                shutil.copystat(self.target, self.old)
+                undo.callback(os.replace, self.old, self.target)
             else:
                 undo.callback(self.target.unlink, missing_ok=True)
             if self.new is None:
@@ -141,7 +139,7 @@ class _Staged:
             raise _write_error(self.path, error) from error
 
     def forget(self) -> None:
-        self._old.unlink(missing_ok=True)
+        self.old.unlink(missing_ok=True)
 
 
 def _sibling(target: Path, kind: str) -> Path:
