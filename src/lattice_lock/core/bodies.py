@@ -6,6 +6,10 @@ import ast
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Body", "BodyState", "body_digest", "find_body", "find_method"]
 
@@ -61,12 +65,41 @@ def body_digest(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     Formatting and comments do not count, names, decorators and annotations do.
     """
     statements = [statement for statement in function.body if not _is_docstring(statement)]
-    parts = [
-        ast.dump(function.args),
-        *(ast.dump(decorator) for decorator in function.decorator_list),
-        *(ast.dump(statement) for statement in statements),
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    parts = [function.args, function.returns, *function.decorator_list, *statements]
+    return hashlib.sha256(_canonical(parts).encode()).hexdigest()
+
+
+def _canonical(nodes: Sequence[ast.AST | None]) -> str:
+    """Text that is equal for equal trees, whatever Python version dumps them.
+
+    `ast.dump` and `ast.unparse` both change between versions. Iterative, because a chain of a
+    thousand operators is a tree of a thousand levels.
+    """
+    tokens: list[str] = []
+    stack: list[object] = list(reversed(nodes))
+    while stack:
+        one = stack.pop()
+        if isinstance(one, ast.AST):
+            given = [(name, value) for name, value in ast.iter_fields(one) if value not in _ABSENT]
+            tokens.append(f"{type(one).__name__}/{len(given)}")
+            for name, value in reversed(given):
+                stack.append(value)
+                stack.append(_Name(name))
+        elif isinstance(one, list):
+            tokens.append(f"list/{len(one)}")
+            stack.extend(reversed(one))
+        else:
+            tokens.append(str(one) if isinstance(one, _Name) else repr(one))
+    return "\n".join(tokens)
+
+
+_ABSENT: tuple[object, ...] = (None, [])
+
+
+class _Name(str):
+    """A field's name, told apart from a string that is a value."""
+
+    __slots__ = ()
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
