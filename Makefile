@@ -53,7 +53,7 @@ check-layers: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-logo
 
 check-dependencies: $(VENV)/.dev
-	@$(BIN)/deptry .
+	@$(BIN)/deptry src
 
 check-secrets: $(VENV)/.dev
 	@$(BIN)/python tools/secret_scan.py

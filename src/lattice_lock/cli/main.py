@@ -45,15 +45,12 @@ Exit codes:
 @functools.cache
 def command_summaries() -> Mapping[str, str]:
     """Every command's name and one-line help, read from its file without importing it."""
-    (folder,) = commands.__path__
-    return {
-        module.name: (Path(folder) / f"{module.name}.py")
-        .open(encoding="utf-8")
-        .readline()
-        .strip()
-        .strip('"')
-        for module in pkgutil.iter_modules(commands.__path__)
-    }
+    summaries = {}
+    for folder in commands.__path__:
+        for module in pkgutil.iter_modules([folder]):
+            with (Path(folder) / f"{module.name}.py").open(encoding="utf-8") as source:
+                summaries[module.name] = source.readline().strip().strip('"')
+    return summaries
 
 
 class _LazyGroup(click.Group):

@@ -1,0 +1,177 @@
+"""What a reviewer would say twice, said by a test."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+import re
+import subprocess
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import lattice_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+_SOURCES = sorted((ROOT / "src").rglob("*.py"))
+_TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+_PYTHON = [
+    *_SOURCES,
+    *sorted((ROOT / "tests").rglob("*.py")),
+    *sorted((ROOT / "tools").glob("*.py")),
+]
+
+# The one boundary of each process entry point may catch everything.
+_BOUNDARIES = {("src/lattice_lock/cli/main.py", "run")}
+_EMPTY_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _names(node: ast.expr | None) -> set[str]:
+    parts = node.elts if isinstance(node, ast.Tuple) else [node]
+    return {part.id for part in parts if isinstance(part, ast.Name)}
+
+
+@pytest.mark.parametrize("path", _TESTS, ids=_relative)
+def test_every_test_says_what_it_shows(path: Path) -> None:
+    """Each test has a docstring that is a sentence."""
+    for function in _functions(_parse(path)):
+        if function.name.startswith("test_"):
+            docstring = ast.get_docstring(function) or ""
+            assert docstring.rstrip().endswith("."), f"{function.name} at line {function.lineno}"
+
+
+@pytest.mark.parametrize("path", _SOURCES, ids=_relative)
+def test_nothing_catches_or_raises_everything(path: Path) -> None:
+    """Only a process boundary catches every exception, and nobody raises a bare `Exception`."""
+    for function in _functions(_parse(path)):
+        for node in ast.walk(function):
+            where = f"{function.name} at line {getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.ExceptHandler):
+                everything = node.type is None or _names(node.type) & {"Exception", "BaseException"}
+                assert not everything or (_relative(path), function.name) in _BOUNDARIES, where
+            if isinstance(node, ast.Raise):
+                raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                assert not _names(raised) & {"Exception", "BaseException"}, where
+
+
+@pytest.mark.parametrize("path", _SOURCES, ids=_relative)
+def test_no_coroutine_sleeps_the_thread(path: Path) -> None:
+    """`time.sleep` is never called in a coroutine, under any name it was imported by."""
+    tree = _parse(path)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+        if alias.name == "sleep"
+    }
+    for function in _functions(tree):
+        if isinstance(function, ast.AsyncFunctionDef):
+            calls = [ast.unparse(n.func) for n in ast.walk(function) if isinstance(n, ast.Call)]
+            assert not {"time.sleep", *imported} & set(calls), function.name
+
+
+@pytest.mark.parametrize("path", _SOURCES, ids=_relative)
+def test_modules_are_named_for_what_they_do(path: Path) -> None:
+    """No module has a name that says nothing."""
+    assert path.stem.strip("_") not in _EMPTY_NAMES
+
+
+@pytest.mark.parametrize("path", _PYTHON, ids=_relative)
+def test_nothing_is_left_open(path: Path) -> None:
+    """No file defers work in a comment, and no function of ours is without a body."""
+    text = path.read_text(encoding="utf-8")
+    marks = "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"])
+    assert re.search(rf"#.*\b(?:{marks})\b", text) is None
+    raised = [node.exc for node in ast.walk(_parse(path)) if isinstance(node, ast.Raise)]
+    assert not [error for error in raised if "NotImplementedError" in ast.dump(error or ast.Pass())]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        module.name
+        for module in pkgutil.walk_packages(lattice_lock.__path__, "lattice_lock.")
+        if not module.name.endswith("__main__")
+    ],
+)
+def test_public_names_exist(name: str) -> None:
+    """Everything that a module's `__all__` promises can be imported from it."""
+    module = import_module(name)
+    promised = getattr(module, "__all__", ())
+    assert [public for public in promised if not hasattr(module, public)] == []
+    assert len(set(promised)) == len(promised)
+
+
+def _tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_tracked_file_names_a_machine() -> None:
+    """No tracked file holds a home folder, a work folder or the address of a package index."""
+    foreign = re.compile(
+        "|".join(
+            [
+                r"(?<![\w.$}])/(?:ho" + r"me|Us" + r"ers|wo" + r"rk|ro" + r"ot)/\w",
+                r"/opt/(?:py" + r"pi|wheels)",
+                r"(?:py" + r"pi\.org|pythonhosted\.org|regis" + r"try\.npmjs)",
+                r"--(?:extra-)?index-url\s+\S*://",
+            ]
+        )
+    )
+    found = [
+        f"{_relative(path)}: {match[0]}"
+        for path in _tracked()
+        if (match := foreign.search(path.read_text(encoding="utf-8", errors="replace")))
+    ]
+    assert found == []
+
+
+def test_dependencies_are_explained() -> None:
+    """Every dependency has exactly one row with a reason in the document, and no row is stale."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    requirements = [
+        *project["project"]["dependencies"],
+        *(r for rs in project["project"]["optional-dependencies"].values() for r in rs),
+        *project["dependency-groups"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    names = {re.split(r"[\s\[<>=!~;]", requirement)[0] for requirement in requirements}
+    page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (.{10,}) \|$", page, flags=re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(names - {"lattice-lock"})
+
+
+def test_news_fragments_are_sentences() -> None:
+    """Each news fragment is named for its kind and holds one sentence per line."""
+    kinds = {"breaking", "deprecation", "change"}
+    for path in sorted((ROOT / "changelog.d").iterdir()):
+        if path.name in {"README.md", "template.md.jinja"}:
+            continue
+        assert re.fullmatch(rf"[a-z0-9-]+\.(?:{'|'.join(sorted(kinds))})\.md", path.name), path.name
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert lines, path.name
+        assert all(re.fullmatch(r"\S.*\.", line) for line in lines), path.name
