@@ -63,6 +63,9 @@ def command(what, output_format):
     if what == "flood":
         while True:
             click.echo("x" * 1000)
+    if what == "late":
+        sys.stdin.read()
+        sys.stdout.write("x")
     if what == "controls":
         emit({"text": "a\\x1b[2Jb"}, output_format, text=lambda: "a\\x1b[2Jb\\u202ec")
     if what == "narrow":
@@ -244,6 +247,20 @@ def test_closed_output_is_code_141(hostile: Sequence[str | Path]) -> None:
         assert process.stderr is not None
         process.stdout.read(10)
         process.stdout.close()
+        errors = process.stderr.read()
+        assert (process.wait(timeout=60), errors) == (128 + signal.SIGPIPE, b"")
+
+
+def test_output_closed_before_the_last_flush_is_code_141(hostile: Sequence[str | Path]) -> None:
+    """What is still buffered when the reader has left is dropped without a message."""
+    with subprocess.Popen(
+        [*hostile, "late"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.close()
         errors = process.stderr.read()
         assert (process.wait(timeout=60), errors) == (128 + signal.SIGPIPE, b"")
 
