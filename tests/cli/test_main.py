@@ -254,7 +254,11 @@ def test_closed_output_is_code_141(hostile: Sequence[str | Path]) -> None:
 def test_output_closed_before_the_last_flush_is_code_141(hostile: Sequence[str | Path]) -> None:
     """What is still buffered when the reader has left is dropped without a message."""
     with subprocess.Popen(
-        [*hostile, "late"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*hostile, "late"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": ""},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
