@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["EvaluationError", "run"]
+__all__ = ["Evaluation", "EvaluationError", "run"]
 
 Value: TypeAlias = Any
 """Whatever the caller hands in; its type was checked together with the expression."""
@@ -97,25 +97,41 @@ def run(
     Raises:
         EvaluationError: see the class.
     """
-    try:
-        return _Evaluation(old, budget).value(tree, names)
-    except EvaluationError:
-        raise
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # DecimalException is an ArithmeticError; the others are an index or key out of range,
-        # `min` of nothing, or a value that is not of the type it was declared with.
-        reason = type(error).__name__ if isinstance(error, DecimalException) else str(error)
-        raise EvaluationError(f"no value: {reason}") from error
-    except (MemoryError, RecursionError) as error:
-        raise EvaluationError("too large to evaluate") from error
+    return Evaluation(old, budget).run(tree, names)
 
 
-class _Evaluation:
+class Evaluation:
+    """One walk over a checked tree.
+
+    Args:
+        old: values from before the call, for `old(...)`.
+        budget: most steps to spend.
+    """
+
     def __init__(self, old: Mapping[str, object] | None, budget: int) -> None:
         self._old = old
         self._left = budget
 
+    def run(self, tree: ast.expr, names: Mapping[str, object]) -> Value:
+        """The value of a whole tree.
+
+        Raises:
+            EvaluationError: see the class.
+        """
+        try:
+            return self.value(tree, names)
+        except EvaluationError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # DecimalException is an ArithmeticError; the others are an index or key out of range,
+            # `min` of nothing, or a value that is not of the type it was declared with.
+            reason = type(error).__name__ if isinstance(error, DecimalException) else str(error)
+            raise EvaluationError(f"no value: {reason}") from error
+        except (MemoryError, RecursionError) as error:
+            raise EvaluationError("too large to evaluate") from error
+
     def value(self, node: ast.expr, names: Mapping[str, object]) -> Value:
+        """The value of one part, with the exceptions of Python."""
         self._spend(1)
         return _HANDLERS[type(node)](self, node, names)
 
@@ -255,20 +271,20 @@ class _Evaluation:
 
 
 _HANDLERS: dict[type[ast.expr], Callable[..., Value]] = {
-    ast.Constant: _Evaluation.constant,
-    ast.Name: _Evaluation.name,
-    ast.Attribute: _Evaluation.attribute,
-    ast.Subscript: _Evaluation.subscript,
-    ast.UnaryOp: _Evaluation.unary,
-    ast.BinOp: _Evaluation.binary,
-    ast.BoolOp: _Evaluation.boolean,
-    ast.IfExp: _Evaluation.conditional,
-    ast.Compare: _Evaluation.compare,
-    ast.Call: _Evaluation.call,
-    ast.ListComp: _Evaluation.list_comprehension,
-    ast.SetComp: _Evaluation.set_comprehension,
-    ast.List: _Evaluation.list_display,
-    ast.Set: _Evaluation.set_display,
-    ast.Tuple: _Evaluation.tuple_display,
-    ast.Dict: _Evaluation.dict_display,
+    ast.Constant: Evaluation.constant,
+    ast.Name: Evaluation.name,
+    ast.Attribute: Evaluation.attribute,
+    ast.Subscript: Evaluation.subscript,
+    ast.UnaryOp: Evaluation.unary,
+    ast.BinOp: Evaluation.binary,
+    ast.BoolOp: Evaluation.boolean,
+    ast.IfExp: Evaluation.conditional,
+    ast.Compare: Evaluation.compare,
+    ast.Call: Evaluation.call,
+    ast.ListComp: Evaluation.list_comprehension,
+    ast.SetComp: Evaluation.set_comprehension,
+    ast.List: Evaluation.list_display,
+    ast.Set: Evaluation.set_display,
+    ast.Tuple: Evaluation.tuple_display,
+    ast.Dict: Evaluation.dict_display,
 }

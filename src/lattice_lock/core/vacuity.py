@@ -1,0 +1,245 @@
+"""Finds contracts that test nothing.
+
+A precondition that no input satisfies lets every test pass without running; a post-condition
+that nothing can break says nothing about the code. Both are searched for with a deterministic
+sample of telling inputs: a doubt counts in the contract's favour.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from lattice_lock.core._observation import cannot_fail
+from lattice_lock.core._pools import Mined, Pools, holds
+from lattice_lock.core._witness_search import Search
+from lattice_lock.core.type_refs import JSON, DictType, EntityType, ListType, OptionalType
+from lattice_lock.exceptions import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lattice_lock.core.schema import Clause, Entity, Lattice, Method
+    from lattice_lock.core.type_refs import TypeRef
+
+__all__ = ["find_unspecified", "find_vacuous", "witnesses"]
+
+_WITNESSES = 24
+_CANDIDATES_PER_WITNESS = 8
+_FEWEST_WITNESSES = 4
+_WIDE = 6  # how much more is tried before a contract is called vacuous
+
+
+def witnesses(lattice: Lattice, method: Method, limit: int) -> tuple[Mapping[str, object], ...]:
+    """Inputs that satisfy a method's constraints and preconditions.
+
+    Declared examples come first, then inputs so that every side of every limit that the contract
+    mentions appears early. The same lattice gives the same inputs.
+
+    Args:
+        lattice: the lattice that the method belongs to.
+        method: the method.
+        limit: most inputs to return.
+
+    Returns:
+        Per input the value of each parameter; entities are dicts, enum values str.
+    """
+    search = Search(lattice, method)
+    found, _ = search.satisfying(limit * _CANDIDATES_PER_WITNESS)
+    examples = len(method.examples)
+    ordered = [*found[:examples], *_spread(search, found[examples:])]
+    return tuple(ordered[:limit])
+
+
+def _spread(search: Search, found: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """The same inputs, one of each regime, then the second of each, and so on."""
+    groups: dict[tuple[object, ...], list[Mapping[str, object]]] = {}
+    for names in found:
+        groups.setdefault(search.regime(names), []).append(names)
+    longest = max((len(group) for group in groups.values()), default=0)
+    return [
+        group[index] for index in range(longest) for group in groups.values() if index < len(group)
+    ]
+
+
+def find_vacuous(lattice: Lattice) -> tuple[Problem, ...]:
+    """Every contract of a lattice that tests nothing, in the order of the file."""
+    found: list[Problem] = []
+    for entity in lattice.entities.values():
+        found.extend(_entity_problems(lattice, entity))
+    for interface in lattice.interfaces.values():
+        for method in interface.methods.values():
+            found.extend(_method_problems(lattice, method))
+    return tuple(sorted(found, key=lambda one: (one.location.line, one.location.column)))
+
+
+def find_unspecified(lattice: Lattice) -> tuple[Problem, ...]:
+    """Methods about which a lattice says nothing but their types."""
+    return tuple(
+        Problem(
+            location=method.location,
+            message=f"`{interface.name}.{method.name}` has no contract beyond its types.",
+            hint="Add `ensures`, `raises` or `examples`.",
+        )
+        for interface in lattice.interfaces.values()
+        for method in interface.methods.values()
+        if not (method.ensures or method.raises or method.examples)
+    )
+
+
+def _entity_problems(lattice: Lattice, entity: Entity) -> Iterator[Problem]:
+    if not entity.ensures:
+        return
+    mined = Mined()
+    mined.add_clauses(entity.ensures)
+    pools = Pools(lattice, mined)
+    values = list(pools.candidates(entity))
+    if not values:
+        return
+    judged = list(filter(_is_searchable, entity.ensures))
+    dead = [one for one in judged if not any(holds(one, value) is not False for value in values)]
+    for clause in dead:
+        yield _problem(
+            clause,
+            f"No {entity.name} was found that satisfies `{clause.expression.source}`, among"
+            f" {len(values)} tried.",
+            "Mend the invariant or the limits of the fields.",
+        )
+    states = [(value, None) for value in values]
+    for clause in entity.ensures:
+        if not pools.has_gaps and cannot_fail(clause.expression, states, set(entity.fields)):
+            yield _always_true(clause)
+    if not dead and judged == list(entity.ensures) and not pools.entities(entity.name):
+        yield _problem(
+            judged[-1],
+            f"No {entity.name} was found that satisfies {_listed(judged)}, among {len(values)}"
+            " tried.",
+            "Mend the invariants.",
+        )
+
+
+def _method_problems(lattice: Lattice, method: Method) -> Iterator[Problem]:
+    if not (method.requires or method.ensures or method.raises):
+        return
+    search = Search(lattice, method)
+    found, _ = search.satisfying(_WITNESSES * _CANDIDATES_PER_WITNESS)
+    if not found:
+        yield from _impossible(lattice, method)
+        return
+    yield from _raises_problems(lattice, method, found)
+    suspects = [one for one in method.ensures if _seems_true(one, search, method, found)]
+    if suspects:
+        wide = Search(lattice, method, breadth=_WIDE)
+        found, _ = wide.satisfying(_WITNESSES * _CANDIDATES_PER_WITNESS * _WIDE)
+        for clause in suspects:
+            if _seems_true(clause, wide, method, found):
+                yield _always_true(clause)
+
+
+def _impossible(lattice: Lattice, method: Method) -> Iterator[Problem]:
+    """The precondition that nothing satisfies, after a wider search."""
+    search = Search(lattice, method, breadth=_WIDE)
+    found, tried = search.satisfying(1)
+    if found or not search.is_possible or not all(map(_is_searchable, method.requires)):
+        return
+    inputs = list(search.inputs())
+    alone = [one for one in method.requires if not any(holds(one, names) for names in inputs)]
+    blamed = alone or list(method.requires)
+    yield _problem(
+        blamed[-1],
+        f"No input was found that satisfies {_listed(blamed)} of `{method.name}`, among {tried}"
+        " tried.",
+        "Mend it, or add an example that does.",
+    )
+
+
+def _raises_problems(
+    lattice: Lattice, method: Method, found: Sequence[Mapping[str, object]]
+) -> Iterator[Problem]:
+    for raised in method.raises:
+        clause = raised.clause
+        verdicts = {holds(clause, names) for names in found}
+        if None in verdicts or len(verdicts) > 1 or not _is_searchable(clause):
+            continue
+        wide, tried = Search(lattice, method, breadth=_WIDE).satisfying(
+            _WITNESSES * _CANDIDATES_PER_WITNESS * _WIDE
+        )
+        verdicts = {holds(clause, names) for names in wide}
+        if verdicts == {False}:
+            yield _problem(
+                clause,
+                f"No input of `{method.name}` was found for which `{clause.expression.source}`"
+                f" holds, among {tried} tried, so {raised.exception} is never raised.",
+                "Mend the condition or remove it.",
+            )
+        elif verdicts == {True} and len(wide) >= _FEWEST_WITNESSES:
+            yield _problem(
+                clause,
+                f"`{clause.expression.source}` holds for every input of `{method.name}` that was"
+                f" tried ({tried}), so it could do nothing but raise {raised.exception}.",
+                "Mend the condition, or narrow it with the other preconditions.",
+            )
+
+
+def _seems_true(
+    clause: Clause, search: Search, method: Method, found: Sequence[Mapping[str, object]]
+) -> bool:
+    states = _states(search, method, found)
+    return cannot_fail(clause.expression, states, _free_names(method)) and not search.pools.has_gaps
+
+
+def _states(
+    search: Search, method: Method, found: Sequence[Mapping[str, object]]
+) -> Iterator[tuple[Mapping[str, object], Mapping[str, object]]]:
+    """What a call may leave behind: any result, and any change of what can be changed."""
+    returns = method.returns
+    results: list[object] = [None]
+    if returns.type is not None:
+        results = search.pools.values(returns.type, returns.constraints)
+    changing = [name for name in _free_names(method) if name != "result"]
+    for names in found:
+        if any(holds(one.clause, names) for one in method.raises):
+            continue
+        for result in results:
+            yield {**names, "result": result}, names
+        for name in sorted(changing):
+            for value in search.values(name):
+                yield {**names, name: value, "result": results[0]}, names
+
+
+def _free_names(method: Method) -> set[str]:
+    """The result, and the parameters that a method can change in place."""
+    changing = {name for name, param in method.params.items() if _is_mutable(param.type)}
+    return changing | {"result"}
+
+
+def _is_mutable(kind: TypeRef) -> bool:
+    if isinstance(kind, OptionalType):
+        return _is_mutable(kind.inner)
+    return isinstance(kind, EntityType | ListType | DictType) or kind == JSON
+
+
+def _is_searchable(clause: Clause) -> bool:
+    """Whether a sample without success says something: text and high arithmetic hide needles."""
+    for node in ast.walk(clause.expression.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return False
+        if isinstance(node, ast.Pow | ast.Mod):
+            return False
+    return True
+
+
+def _always_true(clause: Clause) -> Problem:
+    return _problem(
+        clause,
+        f"`{clause.expression.source}` cannot fail: types and constraints already say it.",
+        "Remove it, or say what the code must achieve.",
+    )
+
+
+def _problem(clause: Clause, message: str, hint: str) -> Problem:
+    return Problem(location=clause.expression.location, message=message, hint=hint)
+
+
+def _listed(clauses: Sequence[Clause]) -> str:
+    return " and ".join(f"`{clause.expression.source}`" for clause in clauses)
