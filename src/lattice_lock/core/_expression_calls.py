@@ -6,7 +6,7 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lattice_lock.core._expression_check import Environment, Fault, facts
+from lattice_lock.core._expression_check import Environment, Fault
 from lattice_lock.core._expression_types import (
     DictOf,
     ListOf,
@@ -21,6 +21,7 @@ from lattice_lock.core._expression_types import (
     is_orderable,
     join,
 )
+from lattice_lock.core._narrowing import facts
 from lattice_lock.core._suggestions import did_you_mean
 from lattice_lock.core.type_refs import BOOL, INT, STR, ScalarName, ScalarType
 

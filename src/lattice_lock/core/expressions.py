@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from lattice_lock.core._evaluation import EvaluationError, run
 from lattice_lock.core._expression_calls import check_call
 from lattice_lock.core._expression_check import Checker, Environment, Fault
+from lattice_lock.core._expression_nodes import NODE_HANDLERS
 from lattice_lock.core._expression_types import Scope
 from lattice_lock.core._python_text import PythonCondition, render
 from lattice_lock.exceptions import ExpressionError, Problem
@@ -42,6 +43,7 @@ __all__ = [
 
 _LONGEST = 2_000
 _DEEPEST = 60
+_HANDLERS = {**NODE_HANDLERS, ast.Call: check_call}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ def parse_expression(source: str, *, scope: Scope, location: SourceLocation) -> 
     text = source.strip()
     location = replace(location, column=location.column + lead)
     tree = _parse(text, location)
-    checker = Checker(text, scope, check_call)
+    checker = Checker(text, scope, _HANDLERS)
     try:
         checker.check_condition(tree, Environment(), "A clause")
     except Fault as fault:

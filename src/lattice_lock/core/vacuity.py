@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_unspecified", "find_vacuous", "witnesses"]
 
-_WITNESSES = 24
+_WITNESSES = 48
 _CANDIDATES_PER_WITNESS = 8
 _FEWEST_WITNESSES = 4
 _WIDE = 6  # how much more is tried before a contract is called vacuous
@@ -122,7 +122,7 @@ def _method_problems(lattice: Lattice, method: Method) -> Iterator[Problem]:
     if not (method.requires or method.ensures or method.raises):
         return
     search = Search(lattice, method)
-    found, _ = search.satisfying(_WITNESSES * _CANDIDATES_PER_WITNESS)
+    found, _ = search.satisfying(_WITNESSES)
     if not found:
         yield from _impossible(lattice, method)
         return
@@ -130,7 +130,7 @@ def _method_problems(lattice: Lattice, method: Method) -> Iterator[Problem]:
     suspects = [one for one in method.ensures if _seems_true(one, search, method, found)]
     if suspects:
         wide = Search(lattice, method, breadth=_WIDE)
-        found, _ = wide.satisfying(_WITNESSES * _CANDIDATES_PER_WITNESS * _WIDE)
+        found, _ = wide.satisfying(_WITNESSES * _WIDE)
         for clause in suspects:
             if _seems_true(clause, wide, method, found):
                 yield _always_true(clause)
@@ -162,7 +162,7 @@ def _raises_problems(
         if None in verdicts or len(verdicts) > 1 or not _is_searchable(clause):
             continue
         wide, tried = Search(lattice, method, breadth=_WIDE).satisfying(
-            _WITNESSES * _CANDIDATES_PER_WITNESS * _WIDE
+            _WITNESSES * _WIDE
         )
         verdicts = {holds(clause, names) for names in wide}
         if verdicts == {False}:
