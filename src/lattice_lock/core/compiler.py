@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lattice_lock.core import python_types
+from lattice_lock.core.emitters.interfaces import (
+    emit_protocols,
+    emit_scaffold,
+    implementation_module,
+    protocols_module,
+)
+from lattice_lock.core.emitters.pydantic_types import emit_types
+from lattice_lock.core.emitters.pytest_contracts import contract_path, emit_contracts
+from lattice_lock.core.vacuity import find_unspecified, find_vacuous
+from lattice_lock.exceptions import CompileError, Problem, VacuousContractError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from lattice_lock.exceptions import Problem
+    from lattice_lock.core.schema import Interface, Lattice
 
-__all__ = ["Compilation", "ContractSuite", "ContractTest"]
+__all__ = ["Compilation", "ContractSuite", "ContractTest", "compile_lattice"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +66,93 @@ class Compilation:
     contracts: Mapping[str, ContractSuite]
     trusted_modules: Mapping[str, str]
     warnings: tuple[Problem, ...] = ()
+
+
+def compile_lattice(lattice: Lattice) -> Compilation:
+    """Turn a lattice into the texts of every file that it governs.
+
+    Raises:
+        VacuousContractError: a contract tests nothing.
+        UnsupportedByTargetError: an output cannot express what the lattice says.
+        CompileError: two interfaces would share one contract file.
+    """
+    vacuous = find_vacuous(lattice)
+    if vacuous:
+        raise VacuousContractError(vacuous)
+    types_module = f"{python_types.SHARED_PACKAGE}.{lattice.generated_module}"
+    trusted = {
+        types_module: emit_types(lattice),
+        protocols_module(lattice): emit_protocols(lattice),
+    }
+    _ensure_distinct(lattice)
+    contracts = {
+        interface.name: _suite(lattice, interface) for interface in lattice.interfaces.values()
+    }
+    root = lattice.config.source_root
+    generated = {f"{root}/{name.replace('.', '/')}.py": text for name, text in trusted.items()}
+    generated.update({suite.path: suite.text for suite in contracts.values()})
+    by_file: dict[str, list[Interface]] = {}
+    for interface in lattice.interfaces.values():
+        by_file.setdefault(interface.file, []).append(interface)
+    scaffolds = {file: emit_scaffold(lattice, sharing) for file, sharing in by_file.items()}
+    return Compilation(
+        generated=generated,
+        scaffolds=scaffolds,
+        contracts=contracts,
+        trusted_modules=trusted,
+        warnings=(*lattice.warnings, *find_unspecified(lattice), *_not_emitted(lattice)),
+    )
+
+
+def _suite(lattice: Lattice, interface: Interface) -> ContractSuite:
+    text, tests = emit_contracts(lattice, interface)
+    modules = (
+        implementation_module(lattice, one) for one in _with_dependencies(lattice, interface)
+    )
+    return ContractSuite(
+        interface=interface.name,
+        path=contract_path(interface),
+        text=text,
+        tests=tuple(ContractTest(name=name, method=method) for name, method in tests),
+        implementation_modules=tuple(dict.fromkeys(modules)),
+    )
+
+
+def _with_dependencies(lattice: Lattice, interface: Interface) -> Iterable[Interface]:
+    yield interface
+    for name in interface.depends_on:
+        yield from _with_dependencies(lattice, lattice.interfaces[name])
+
+
+def _ensure_distinct(lattice: Lattice) -> None:
+    """No two contract files under one name, also where upper and lower case are the same."""
+    first: dict[str, Interface] = {}
+    problems = []
+    for interface in lattice.interfaces.values():
+        other = first.setdefault(contract_path(interface).lower(), interface)
+        if other is not interface:
+            message = (
+                f"`{interface.name}` and `{other.name}` share the contract file"
+                f" `{contract_path(interface)}`."
+            )
+            problems.append(
+                Problem(location=interface.location, message=message, hint="Rename one of them.")
+            )
+    if problems:
+        raise CompileError(problems)
+
+
+def _not_emitted(lattice: Lattice) -> Iterable[Problem]:
+    """What a lattice may declare but nothing is generated for in this version."""
+    for entity in lattice.entities.values():
+        if entity.persistence == "table":
+            yield Problem(
+                location=entity.location,
+                message=f"`{entity.name}` has `persistence: table`, but no table is generated.",
+                hint="Its type is; write the table by hand.",
+            )
+    for policy in lattice.policies:
+        yield Problem(
+            location=policy.location,
+            message=f"policy `{policy.use}` is recorded, but not enforced.",
+        )

@@ -105,7 +105,7 @@ def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
     scalars: list[str] = []
     for one in fields(value):  # type: ignore[arg-type]  # a dataclass instance by `_has_elements`
         part = getattr(value, one.name)
-        if isinstance(part, SourceLocation) or one.name == "name" or part in (None, False, ()):
+        if isinstance(part, SourceLocation) or one.name == "name" or _is_absent(part):
             continue
         if isinstance(part, Mapping | tuple) or _has_elements(part):
             yield from _flatten(f"{path}.{one.name}", part)
@@ -113,13 +113,18 @@ def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
             yield f"{path}.description", _line(part)
         elif text := _line(part):
             scalars.append(text if one.name == "type" else f"{one.name}={text}")
-    yield path, " ".join(scalars)
+    if scalars:
+        yield path, " ".join(scalars)
+
+
+def _is_absent(value: object) -> bool:
+    return value is None or value is False or value == ()
 
 
 def _line(value: object) -> str:
     if isinstance(value, Constraints):
         limits = ((one.name, getattr(value, one.name)) for one in fields(value))
-        return ",".join(f"{name}:{limit}" for name, limit in limits if limit not in (None, False))
+        return ",".join(f"{name}:{limit}" for name, limit in limits if not _is_absent(limit))
     if isinstance(value, Default):
         return _line(value.value)
     if isinstance(value, Reference):

@@ -1,0 +1,1 @@
+"""Emitters: each turns a lattice into the text of one kind of file."""

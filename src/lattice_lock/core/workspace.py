@@ -1,0 +1,67 @@
+"""Everything about one governed project, loaded once: lattice, compilation and lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lattice_lock.core.compiler import compile_lattice
+from lattice_lock.core.drift import find_drift, load_lock, plan_files
+from lattice_lock.core.loader import load_lattice
+from lattice_lock.core.project import find_project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lattice_lock.core.compiler import Compilation
+    from lattice_lock.core.drift import Drift
+    from lattice_lock.core.lockfile import Acceptance, LockFile
+    from lattice_lock.core.project import Project
+    from lattice_lock.core.schema import Lattice
+
+__all__ = ["Workspace", "open_workspace"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A project with its lattice, what the lattice compiles to, and the lock (None at first)."""
+
+    project: Project
+    lattice: Lattice
+    compilation: Compilation
+    lock: LockFile | None
+
+    @property
+    def source_root(self) -> Path:
+        """Absolute path of the folder of the project's packages."""
+        return self.project.root / self.lattice.config.source_root
+
+    def drift(self) -> tuple[Drift, ...]:
+        """What no longer agrees with the lock."""
+        return find_drift(self.project, self.lattice, self.compilation, self.lock)
+
+    def plan(self, *, accepted: Mapping[str, Acceptance] | None = None) -> dict[str, str | None]:
+        """What compiling writes; see `drift.plan_files`."""
+        return plan_files(
+            self.project, self.lattice, self.compilation, self.lock, accepted=accepted
+        )
+
+
+def open_workspace(path: Path) -> Workspace:
+    """Load and compile the project at a folder or at the path of a lattice; writes nothing.
+
+    Raises:
+        ProjectNotFoundError: there is no lattice.
+        LatticeError: the lattice cannot be used.
+        CompileError: it cannot be compiled.
+        LockfileError: the lock is unreadable.
+    """
+    project = find_project(path)
+    lattice = load_lattice(project.lattice_path)
+    return Workspace(
+        project=project,
+        lattice=lattice,
+        compilation=compile_lattice(lattice),
+        lock=load_lock(project),
+    )
