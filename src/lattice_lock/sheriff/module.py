@@ -1,0 +1,213 @@
+"""A parsed Python file, shared by every rule that looks at it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from lattice_lock.sheriff.names import Names
+from lattice_lock.sheriff.scopes import Walk, absolute_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lattice_lock.sheriff.context import SourceFile
+    from lattice_lock.sheriff.scopes import Scope, ScopedNode
+
+__all__ = ["MAX_SOURCE_BYTES", "Module", "Span", "Unparsable", "parse_module", "source_lines"]
+
+MAX_SOURCE_BYTES: Final = 4 * 1024 * 1024
+"""Largest file that is read; CPython needs some hundred bytes of memory per byte parsed."""
+
+_MAX_QUOTED: Final = 80
+"""Longest piece of source, in characters, that a message quotes."""
+
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+
+class Span(NamedTuple):
+    """A stretch of text: lines and columns count from 1, columns count characters.
+
+    `end_column` is the column after the last character.
+    """
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unparsable:
+    """Why a file could not be examined."""
+
+    message: str
+    hint: str
+    line: int = 1
+    column: int = 1
+
+
+def source_lines(text: str) -> list[str]:
+    """The lines of `text`, split only where Python's own tokenizer splits."""
+    return _LINE_END.split(text)
+
+
+class Module:
+    """One file: its tree, its names and the nodes that rules asked for.
+
+    Attributes:
+        source: the file as it was given.
+        lines: its lines without line endings.
+        annotations: every annotation expression with its scope, string annotations unparsed.
+    """
+
+    def __init__(
+        self, source: SourceFile, tree: ast.Module, wanted: frozenset[type[ast.AST]]
+    ) -> None:
+        self.source: Final = source
+        self.lines: Final = source_lines(source.text)
+        parts = tuple(source.module.split("."))
+        self._package: Final = parts if source.is_package else parts[:-1]
+        walk = Walk(tree, package=self._package, wanted=wanted)
+        self._nodes: Final = walk.nodes
+        self.annotations: Final = walk.annotations
+        self.scope: Final = walk.globals
+        self._names: Final = Names(walk.globals)
+        self._ascii: Final = source.text.isascii()
+
+    def nodes(self, *types: type[ast.AST]) -> Iterator[ScopedNode]:
+        """The nodes of exactly these types; a rule must list them in its `node_types`."""
+        for kind in types:
+            yield from self._nodes.get(kind, ())
+
+    def mentions(self, identifier: str) -> bool:
+        """Whether `identifier` can occur; False is certain.
+
+        Python folds compatibility characters in identifiers (PEP 3131), so that a text outside
+        ASCII can name what it does not spell.
+        """
+        return not self._ascii or identifier in self.source.text
+
+    def resolve(self, expression: ast.expr, scope: Scope) -> frozenset[str]:
+        """Absolute dotted names that a name or attribute may stand for, empty where unknown."""
+        return self._names.resolve(expression, scope)
+
+    def literal(self, expression: ast.expr, scope: Scope) -> str | None:
+        """The string that an expression certainly is, or None."""
+        return self._names.literal(expression, scope)
+
+    def assigned(self, expression: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
+        """Follow a name that is assigned exactly once to the expression that it was given."""
+        return self._names.assigned(expression, scope)
+
+    def absolute(self, node: ast.ImportFrom) -> str | None:
+        """Module that a `from ... import` reads, None where it leads out of the top package."""
+        return absolute_module(node, self._package)
+
+    def span(self, node: ast.expr | ast.stmt | ast.arg | ast.alias | ast.keyword) -> Span:
+        """Where a node stands."""
+        end_line = node.end_lineno or node.lineno
+        end_offset = node.end_col_offset or node.col_offset
+        return Span(
+            node.lineno,
+            self._column(node.lineno, node.col_offset),
+            end_line,
+            self._column(end_line, end_offset),
+        )
+
+    def name_span(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Span:
+        """Where the name of a definition stands; its first line where that is not certain."""
+        line = self.lines[node.lineno - 1]
+        start = self._column(node.lineno, node.col_offset) - 1
+        found = re.compile(r"(?:async\s+def|def|class)\s+(\w+)").match(line, start)
+        if found is None:
+            return Span(node.lineno, start + 1, node.lineno, len(line) + 1)
+        return Span(node.lineno, found.start(1) + 1, node.lineno, found.end(1) + 1)
+
+    def excerpt(self, line: int) -> str:
+        """The text of a line, counted from 1; empty beyond the end."""
+        return self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+
+    def text(self, span: Span) -> str:
+        """The source of a span, on one line and shortened where it is long."""
+        lines = self.lines[span.line - 1 : span.end_line]
+        lines[-1] = lines[-1][: span.end_column - 1]
+        lines[0] = lines[0][span.column - 1 :]
+        text = " ".join(" ".join(lines).split())
+        return text if len(text) <= _MAX_QUOTED else f"{text[: _MAX_QUOTED - 3]}..."
+
+    def _column(self, line: int, utf8_offset: int) -> int:
+        text = self.excerpt(line)
+        if self._ascii or text.isascii():
+            return utf8_offset + 1
+        return len(text.encode("utf-8")[:utf8_offset].decode("utf-8", "ignore")) + 1
+
+
+def parse_module(source: SourceFile, *, wanted: frozenset[type[ast.AST]]) -> Module | Unparsable:
+    """Parse a file; the result says why where CPython gives up.
+
+    Args:
+        source: the file.
+        wanted: node types to keep.
+    """
+    problem = _unreadable(source.text)
+    if problem is not None:
+        return problem
+    try:
+        with warnings.catch_warnings():
+            # An invalid escape sequence is for a linter; as an error it would stop the parse.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source.text, filename=source.path)
+    except SyntaxError as error:
+        return Unparsable(
+            message=f"Python cannot parse this file: {error.msg}.",
+            hint="Correct the syntax; no other rule has looked at this file.",
+            line=error.lineno or 1,
+            column=error.offset or 1,
+        )
+    except (RecursionError, MemoryError):
+        return Unparsable(
+            message="this file nests too deeply for Python's parser.",
+            hint="Split the deepest expression into named parts.",
+        )
+    return Module(source, tree, wanted)
+
+
+def _unreadable(text: str) -> Unparsable | None:
+    """What keeps a text from being Python source at all, before it is parsed."""
+    if len(text) > MAX_SOURCE_BYTES:
+        return Unparsable(
+            message=f"this file is larger than {MAX_SOURCE_BYTES} bytes.",
+            hint="Move data out of the code, or split the file.",
+        )
+    null = text.find("\0")
+    if null >= 0:
+        return Unparsable(
+            message="this file contains a NUL character, which no Python source may.",
+            hint="Remove the character, or write it as the escape `\\0`.",
+            line=len(source_lines(text[:null])),
+        )
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return Unparsable(
+            message="this file contains a lone surrogate, which UTF-8 cannot hold.",
+            hint="Remove the character, or write it as an escape.",
+            line=len(source_lines(text[: error.start])),
+        )
+    # A cookie such as utf-7 would make Python run another text than the one examined here.
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError:
+        encoding = "an encoding that Python does not know"
+    if encoding not in {"utf-8", "utf-8-sig"}:
+        return Unparsable(
+            message=f"this file declares {encoding}, so Python would not read it as UTF-8.",
+            hint="Store the file as UTF-8 and remove the `coding:` comment.",
+        )
+    return None

@@ -1,0 +1,1 @@
+"""The rules, one module each; adding a module adds a rule."""

@@ -1,0 +1,247 @@
+"""Suppression comments: `# lattice:ignore[rule-name] reason`.
+
+A comment at the end of a line covers what is reported on that line. On the first or the last line
+of a statement that spans several lines it covers the whole statement; of a compound statement
+(`def`, `class`, `if`) that is the header, not the body. A comment on a line of its own belongs to
+the next line of code. Comments are found with Python's tokenizer, so that strings are never
+mistaken for them.
+"""
+
+from __future__ import annotations
+
+import re
+import tokenize
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from lattice_lock.sheriff.module import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lattice_lock.sheriff.module import Module
+    from lattice_lock.sheriff.rule import Violation
+
+__all__ = ["Complaint", "Suppression", "apply_suppressions"]
+
+_OPENING: Final = re.compile(r"#+\s*lattice\s*[:-]\s*ignore", re.IGNORECASE)
+_WELL_FORMED: Final = re.compile(r"# ?lattice:ignore\[(?P<rules>[^\[\]]*)\](?P<reason>.*)")
+_RULE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+_NEXT_COMMENT: Final = re.compile(r"\s#\s*[A-Za-z]")
+"""Where the reason ends and another tool's comment begins; `#123` belongs to the reason."""
+
+_BETWEEN_STATEMENTS: Final = frozenset(
+    {tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """One rule silenced by one comment, for the audit report.
+
+    Attributes:
+        line: where the comment stands.
+        suppressed: number of violations that it silenced, at least 1.
+    """
+
+    file: str
+    line: int
+    rule: str
+    reason: str
+    suppressed: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        """The fields as plain JSON values."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "rule": self.rule,
+            "reason": self.reason,
+            "suppressed": self.suppressed,
+        }
+
+
+class Complaint(NamedTuple):
+    """Why a suppression comment, or one rule name in it, does not count."""
+
+    span: Span
+    message: str
+    hint: str
+
+
+class _Comment(NamedTuple):
+    text: str
+    span: Span
+    lines: range
+    """The lines that it covers."""
+
+
+class _Directive(NamedTuple):
+    span: Span
+    lines: range
+    rules: tuple[str, ...]
+    reason: str
+
+
+def apply_suppressions(
+    module: Module, violations: Sequence[Violation], rules: Mapping[str, bool]
+) -> tuple[list[Violation], list[Suppression], list[Complaint]]:
+    """Sort out what the comments of a file silence.
+
+    Args:
+        module: the file.
+        violations: what was found in it.
+        rules: every rule name, and whether that rule may be suppressed.
+
+    Returns:
+        The violations that remain, the suppressions that were used, and what is wrong with others.
+    """
+    if "lattice" not in module.source.text.lower():
+        return list(violations), [], []
+    by_rule: dict[str, list[Violation]] = {}
+    for violation in sorted(violations, key=_line):
+        by_rule.setdefault(violation.rule, []).append(violation)
+    silenced: set[int] = set()
+    used: list[Suppression] = []
+    complaints: list[Complaint] = []
+    for directive in _directives(module, complaints):
+        for rule in directive.rules:
+            reported = by_rule.get(rule, [])
+            first = bisect_left(reported, directive.lines.start, key=_line)
+            hits = reported[first : bisect_left(reported, directive.lines.stop, key=_line)]
+            complaint = _complaint(directive, rule, rules, used=bool(hits))
+            if complaint is not None:
+                complaints.append(complaint)
+                continue
+            silenced.update(map(id, hits))
+            used.append(
+                Suppression(
+                    file=module.source.path,
+                    line=directive.span.line,
+                    rule=rule,
+                    reason=directive.reason,
+                    suppressed=len(hits),
+                )
+            )
+    return [v for v in violations if id(v) not in silenced], used, complaints
+
+
+def _line(violation: Violation) -> int:
+    return violation.line
+
+
+def _complaint(
+    directive: _Directive, rule: str, rules: Mapping[str, bool], *, used: bool
+) -> Complaint | None:
+    if rule not in rules:
+        known = ", ".join(f"`{name}`" for name, allowed in rules.items() if allowed)
+        return Complaint(
+            directive.span, f"there is no rule `{rule}`.", f"Rules to ignore are {known}."
+        )
+    if not rules[rule]:
+        return Complaint(
+            directive.span,
+            f"`{rule}` cannot be ignored.",
+            "Remove the comment and mend what the rule reports.",
+        )
+    if not used:
+        return Complaint(
+            directive.span,
+            f"nothing here breaks `{rule}`, so this comment ignores nothing.",
+            "Remove the comment.",
+        )
+    return None
+
+
+def _directives(module: Module, complaints: list[Complaint]) -> Iterator[_Directive]:
+    """The valid comments; what is wrong with the others goes to `complaints`."""
+    try:
+        comments = list(_comments(module))
+    except (tokenize.TokenError, SyntaxError):
+        # Seen only where the pure-Python tokenizer and the parser disagree about a file.
+        complaints.append(
+            Complaint(
+                Span(1, 1, 1, 1),
+                "Python's tokenizer cannot read the comments of this file.",
+                "Remove unusual control characters from it.",
+            )
+        )
+        return
+    for comment in comments:
+        parsed = _parse(comment)
+        if isinstance(parsed, Complaint):
+            complaints.append(parsed)
+        else:
+            yield parsed
+
+
+def _parse(comment: _Comment) -> _Directive | Complaint:
+    match = _WELL_FORMED.match(comment.text)
+    names = [name.strip() for name in match["rules"].split(",")] if match else []
+    if match is None or not all(_RULE_NAME.fullmatch(name) for name in names):
+        return Complaint(
+            comment.span,
+            "this comment does not say what it ignores.",
+            "Write `# lattice:ignore[rule-name] reason`.",
+        )
+    reason = _NEXT_COMMENT.split(match["reason"], maxsplit=1)[0].strip()
+    if not any(character.isalnum() for character in reason):
+        return Complaint(
+            comment.span,
+            f"this comment ignores {', '.join(names)} without a reason.",
+            "Say after the bracket why the rule may be broken here.",
+        )
+    return _Directive(comment.span, comment.lines, tuple(dict.fromkeys(names)), reason)
+
+
+def _comments(module: Module) -> Iterator[_Comment]:
+    """Every suppression comment with the lines that it covers."""
+    found: list[tokenize.TokenInfo] = []
+    code_lines: list[int] = []
+    statements: list[range] = []
+    start = 0
+    lines = (line + "\n" for line in module.lines)
+    for token in tokenize.generate_tokens(lines.__next__):
+        if token.type == tokenize.COMMENT:
+            if _OPENING.search(token.string):
+                found.append(token)
+        elif token.type == tokenize.NEWLINE:
+            statements.append(range(start, token.start[0] + 1))
+            start = 0
+        elif token.type not in _BETWEEN_STATEMENTS:
+            start = start or token.start[0]
+            code_lines.append(token.start[0])
+    for token in found:
+        yield from _split(token, _covered(token, code_lines, statements))
+
+
+def _split(token: tokenize.TokenInfo, lines: range) -> Iterator[_Comment]:
+    """One comment per directive, as several may share a comment token."""
+    starts = [match.start() for match in _OPENING.finditer(token.string)]
+    for start, end in zip(starts, [*starts[1:], len(token.string)], strict=True):
+        text = token.string[start:end].rstrip()
+        line, column = token.start[0], token.start[1] + start + 1
+        yield _Comment(text, Span(line, column, line, column + len(text)), lines)
+
+
+def _covered(
+    token: tokenize.TokenInfo, code_lines: Sequence[int], statements: Sequence[range]
+) -> range:
+    line = token.start[0]
+    own_line = not token.line[: token.start[1]].strip()
+    if own_line:
+        following = bisect_right(code_lines, line)
+        if following == len(code_lines):
+            return range(0)
+        line = code_lines[following]
+    statement = _statement_at(line, statements)
+    inside = own_line and token.start[0] in statement
+    whole = not inside and line in {statement.start, statement.stop - 1}
+    return statement if whole else range(line, line + 1)
+
+
+def _statement_at(line: int, statements: Sequence[range]) -> range:
+    """The statement that a line of code belongs to; the last one, where `;` joins several."""
+    index = bisect_right(statements, line, key=lambda statement: statement.start) - 1
+    return statements[index] if index >= 0 else range(line, line + 1)
