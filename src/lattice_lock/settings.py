@@ -1,0 +1,291 @@
+"""The environment and the project's `.env` file, read once.
+
+A variable of the environment wins over the same variable in `.env`; neither is ever changed, and
+`$NAME` inside `.env` is text. Every value stays wrapped in a `Secret` until someone asks for it by
+name, so a `Settings` can be printed or logged.
+
+| variable | means | default |
+|---|---|---|
+| `LATTICE_LOCK_DATA_DIR` | folder for model weights and local state | the user's data folder |
+| `LATTICE_LOCK_EMBEDDED_MODELS` | `name=/path.gguf,...`, models that run in this machine | none |
+| `LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS` | context window of embedded models | 4096 |
+| `LATTICE_LOCK_LOCAL_URL` | OpenAI-compatible server, such as `http://localhost:8000/v1` | Ollama |
+| `LATTICE_LOCK_LOCAL_API_KEY` | its key, where it wants one | none |
+| `OLLAMA_HOST` | where Ollama listens, as Ollama itself reads it | `127.0.0.1:11434` |
+"""
+
+from __future__ import annotations
+
+import hmac
+import io
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn, Self, final
+from urllib.parse import urlsplit, urlunsplit
+
+import platformdirs
+from typing_extensions import override
+
+from lattice_lock.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
+
+__all__ = ["Secret", "Settings"]
+
+_APPLICATION = "lattice-lock"
+_OLLAMA_PORT = 11434
+_DEFAULT_CONTEXT_TOKENS = 4096
+_MIN_CONTEXT_TOKENS = 256
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MASK = "**********"
+
+
+@final
+class Secret:
+    """A text that no `repr`, `str`, format or pickle reveals; only `reveal` does."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself. Keep it in no variable that outlives the request it is for."""
+        return self._value
+
+    @override
+    def __repr__(self) -> str:
+        return f"Secret('{_MASK}')"
+
+    @override
+    def __str__(self) -> str:
+        return _MASK
+
+    @override
+    def __format__(self, spec: str) -> str:
+        return format(_MASK, spec)
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(_bytes(self), _bytes(other))
+
+    @override
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    @override
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A secret is never pickled.")
+
+
+def _bytes(secret: Secret) -> bytes:
+    # The environment may hold bytes that are no UTF-8; Python keeps them as lone surrogates.
+    return secret.reveal().encode(errors="surrogatepass")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What this process was told, checked and immutable.
+
+    Attributes:
+        data_dir: folder for model weights and local state; it may not exist yet.
+        embedded_models: name to GGUF file, in the order given; the files are not looked at here.
+        embedded_context_tokens: context window with which an embedded model is loaded.
+        local_url: base of an OpenAI-compatible server, without a trailing slash.
+        local_api_key: its key, None where none is set.
+    """
+
+    data_dir: Path
+    embedded_models: Mapping[str, Path]
+    embedded_context_tokens: int
+    local_url: str
+    local_api_key: Secret | None
+    _values: Mapping[str, Secret] = field(repr=False)
+
+    @classmethod
+    def load(
+        cls, *, environment: Mapping[str, str] | None = None, dotenv: Path | None = None
+    ) -> Self:
+        """Settings of this process, read now; reads files, so not for a running event loop.
+
+        Args:
+            environment: what to read in place of `os.environ`.
+            dotenv: file to read in place of `.env` in the working folder; it may be absent.
+
+        Raises:
+            ConfigurationError: a value is wrong; the message names the variable and the form.
+        """
+        values = {
+            name: Secret(value)
+            for name, value in (
+                _read_dotenv(dotenv if dotenv is not None else Path(".env"))
+                | dict(os.environ if environment is None else environment)
+            ).items()
+        }
+        text = {name: value.reveal() for name, value in values.items() if value}
+        return cls(
+            data_dir=_data_dir(text.get("LATTICE_LOCK_DATA_DIR")),
+            embedded_models=_embedded_models(text.get("LATTICE_LOCK_EMBEDDED_MODELS", "")),
+            embedded_context_tokens=_context_tokens(
+                text.get("LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS")
+            ),
+            local_url=_local_url(text),
+            local_api_key=values.get("LATTICE_LOCK_LOCAL_API_KEY") or None,
+            _values=MappingProxyType(values),
+        )
+
+    def text(self, name: str) -> str | None:
+        """The variable `name`, None where it is absent or empty."""
+        value = self._values.get(name)
+        return value.reveal() if value else None
+
+    def secret(self, name: str) -> Secret | None:
+        """The variable `name` without revealing it, None where it is absent or empty."""
+        return self._values.get(name) or None
+
+
+def parse_base_url(variable: str, value: str) -> str:
+    """`value` as the base of an HTTP API, without a trailing slash.
+
+    Raises:
+        ConfigurationError: it is no http(s) address, or it carries credentials, query or fragment.
+    """
+    form = "Write an address such as `http://localhost:8000/v1`."
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        # The cause quotes the value, which may hold a password.
+        raise ConfigurationError(f"`{variable}` is not an address.", hint=form) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(f"`{variable}` is not an http or https address.", hint=form)
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            f"`{variable}` carries a user name or password.",
+            hint="Give the key in its own variable, where nothing prints it.",
+        )
+    if parts.query or parts.fragment or port == 0:
+        raise ConfigurationError(f"`{variable}` is not the base of an API.", hint=form)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"`{path}` cannot be read: {_reason(error)}.",
+            hint="It should be a UTF-8 text file with one `NAME=value` on each line.",
+        ) from None
+    # Imported here because most projects have no `.env` and the import costs as much as ours.
+    from dotenv import dotenv_values  # noqa: PLC0415
+
+    values = dotenv_values(stream=io.StringIO(content), interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    # The text of a decoding error, unlike its reason, may quote what the file holds.
+    return error.reason if isinstance(error, UnicodeDecodeError) else f"{error.strerror}"
+
+
+def _data_dir(value: str | None) -> Path:
+    if value is None:
+        return platformdirs.user_data_path(_APPLICATION, appauthor=False)
+    path = _expand("LATTICE_LOCK_DATA_DIR", value)
+    if not path.is_absolute():
+        raise ConfigurationError(
+            f"`LATTICE_LOCK_DATA_DIR` is `{value}`, which depends on the working folder.",
+            hint="Write an absolute path.",
+        )
+    return path
+
+
+def _embedded_models(value: str) -> Mapping[str, Path]:
+    form = "Write `name=/path/to/model.gguf`, several separated by commas."
+    models: dict[str, Path] = {}
+    for entry in filter(None, (part.strip() for part in value.split(","))):
+        name, equals, path = (part.strip() for part in entry.partition("="))
+        if not equals or not path or not _MODEL_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"`LATTICE_LOCK_EMBEDDED_MODELS` contains `{entry}`.", hint=form
+            )
+        if name in models:
+            raise ConfigurationError(
+                f"`LATTICE_LOCK_EMBEDDED_MODELS` names `{name}` twice.", hint=form
+            )
+        models[name] = _expand("LATTICE_LOCK_EMBEDDED_MODELS", path).absolute()
+    return MappingProxyType(models)
+
+
+def _expand(variable: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"`{variable}`: {error}", hint="Write an absolute path."
+        ) from error
+
+
+def _context_tokens(value: str | None) -> int:
+    if value is None:
+        return _DEFAULT_CONTEXT_TOKENS
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < _MIN_CONTEXT_TOKENS:
+        raise ConfigurationError(
+            f"`LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS` is `{value}`.",
+            hint=f"Write a whole number of tokens, at least {_MIN_CONTEXT_TOKENS}.",
+        )
+    return int(value)
+
+
+def _local_url(text: Mapping[str, str]) -> str:
+    if value := text.get("LATTICE_LOCK_LOCAL_URL"):
+        url = parse_base_url("LATTICE_LOCK_LOCAL_URL", value)
+        return url if urlsplit(url).path else f"{url}/v1"
+    return f"{_ollama_url(text.get('OLLAMA_HOST', ''))}/v1"
+
+
+def _ollama_url(value: str) -> str:
+    """The address that `OLLAMA_HOST` means to Ollama itself.
+
+    It may be a host, a port, both or a whole address; a bare host means port 11434, an address
+    with a scheme means that scheme's own port. An address that means "every interface" to the
+    server means this machine to a client.
+
+    Source: https://docs.ollama.com/faq and `envconfig/config.go` of Ollama 0.33.
+    """
+    scheme, separator, rest = value.strip().partition("://")
+    if not separator:
+        scheme, rest = "http", value.strip()
+    url = parse_base_url("OLLAMA_HOST", f"{scheme}://{_with_host(rest)}")
+    parts = urlsplit(url)
+    port = parts.port or (None if separator else _OLLAMA_PORT)
+    return urlunsplit((parts.scheme, _authority(parts, port), parts.path, "", ""))
+
+
+def _with_host(rest: str) -> str:
+    return f"127.0.0.1{rest}" if not rest or rest.startswith((":", "/")) else rest
+
+
+def _authority(parts: SplitResult, port: int | None) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname)  # noqa: S104  # replaced, never bound
+    host = f"[{host}]" if ":" in (host or "") else host
+    return f"{host}:{port}" if port else f"{host}"
