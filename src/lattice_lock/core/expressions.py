@@ -174,7 +174,8 @@ def _parse(text: str, location: SourceLocation) -> ast.expr:
             warnings.simplefilter("error")
             tree = ast.parse(text.replace("\n", " "), mode="eval").body
     except SyntaxError as error:
-        column = min(max((error.offset or 1) - 1, 0), len(text) - 1)
+        # Python reports place 0 for a text that ends too early.
+        column = min((error.offset or len(text)) - 1, len(text) - 1)
         raise _error(location, column, *_explain_syntax(text, error)) from None
     except (ValueError, MemoryError, RecursionError):
         raise _error(location, 0, "A clause cannot be read as an expression.") from None
