@@ -61,6 +61,7 @@ check-secrets: $(VENV)/.dev
 check-generated: $(VENV)/.dev
 	@$(BIN)/python tools/generate_error_codes.py --check
 	@$(BIN)/python tools/generate_cli_reference.py --check
+	@$(BIN)/python tools/generate_rule_pages.py --check
 
 check-locks: $(VENV)/.dev
 	@$(BIN)/python tools/check_locks.py
@@ -69,9 +70,10 @@ check-fragments: $(VENV)/.dev
 	@$(BIN)/towncrier build --draft --version unreleased >/dev/null
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Write ERROR_CODES.md and docs/reference/cli.md anew
+generate: $(VENV)/.dev ## Write ERROR_CODES.md and docs/reference/{cli.md,rules} anew
 	@$(BIN)/python tools/generate_error_codes.py
 	@$(BIN)/python tools/generate_cli_reference.py
+	@$(BIN)/python tools/generate_rule_pages.py
 
 .PHONY: changelog
 changelog: $(VENV)/.dev ## Show what the next release will say

@@ -86,3 +86,9 @@ def test_every_rule_has_a_page_with_a_case_of_it_and_a_case_without() -> None:
         texts = [example.text for example in _examples(page)]
         assert any(f"[{page.stem}]" in text for text in texts), page
         assert any(f"[{page.stem}]" not in text for text in texts), page
+
+
+def test_the_reference_has_a_page_for_every_rule_and_no_other(root: Path) -> None:
+    """A rule that is removed takes its reference page along."""
+    pages = {page.stem for page in (root / "docs/reference/rules").glob("*.md")}
+    assert pages == {"README", *(rule.name for rule in load_rules())}

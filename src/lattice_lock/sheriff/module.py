@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import re
 import tokenize
@@ -26,6 +27,9 @@ MAX_SOURCE_BYTES: Final = 4 * 1024 * 1024
 
 _MAX_QUOTED: Final = 80
 """Longest piece of source, in characters, that a message quotes."""
+
+_UTF_8: Final = frozenset({"utf-8", "utf-8-sig", "ascii"})
+"""Encodings under which Python reads what UTF-8 says, or refuses the file."""
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
@@ -204,10 +208,14 @@ def _unreadable(text: str) -> Unparsable | None:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     except SyntaxError:
-        encoding = "an encoding that Python does not know"
-    if encoding not in {"utf-8", "utf-8-sig"}:
-        return Unparsable(
-            message=f"this file declares {encoding}, so Python would not read it as UTF-8.",
-            hint="Store the file as UTF-8 and remove the `coding:` comment.",
-        )
+        return _other_encoding("an encoding that Python does not know")
+    if codecs.lookup(encoding).name not in _UTF_8:
+        return _other_encoding(encoding)
     return None
+
+
+def _other_encoding(encoding: str) -> Unparsable:
+    return Unparsable(
+        message=f"this file declares {encoding}, so Python would not read it as UTF-8.",
+        hint="Store the file as UTF-8 and remove the `coding:` comment.",
+    )
