@@ -279,7 +279,7 @@ def take_over(old: Value, new: Value, codec: Codec) -> Value:
     """Bring `old` into the state of `new` in place, as far as it can change, and return the result.
 
     Whatever is the same already stays the same object, so that a NaN still equals itself inside a
-    list that nobody touched.
+    list that nobody touched. An immutable entity is never changed, only exchanged.
     """
     if codec.encode(old) == codec.encode(new):
         return old
@@ -296,7 +296,7 @@ def take_over(old: Value, new: Value, codec: Codec) -> Value:
         old &= new
         old |= new
         return old
-    if isinstance(old, BaseModel):
+    if isinstance(old, BaseModel) and not old.model_config.get("frozen"):
         _take_over_items(old.__dict__, new.__dict__, codec)
         object.__setattr__(old, "__pydantic_fields_set__", new.__pydantic_fields_set__)
         object.__setattr__(old, "__pydantic_extra__", new.__pydantic_extra__)

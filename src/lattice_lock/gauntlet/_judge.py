@@ -2,11 +2,12 @@
 
 It is a process of its own, never imports the implementation, and hands its result to the runner
 over a pipe that the worker does not have: one JSON object per line, a `verdict` for each test
-function, then `complete`. Whatever is missing from that was not passed.
+function, then a conclusion. Whatever is missing from that was not passed.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import math
@@ -49,7 +50,10 @@ def main() -> None:
     deadline = time.monotonic() + order["limits"]["total_timeout_s"]
     starter = _WorkerStarter(order)
     first = starter.start()  # it imports while pytest and Hypothesis are imported here
+    gc.disable()  # imports leave no garbage, and looking for it takes a tenth of a second
     trial = importlib.import_module("lattice_lock.gauntlet._trial")
+    gc.freeze()
+    gc.enable()
     try:
         conclusion = trial.hold_trial(
             order,

@@ -162,7 +162,12 @@ class Implementation:
 
     def _take_over_changes(self, changed: Json, values: Sequence[Value]) -> None:
         for position, description in (changed or {}).items():
-            take_over(values[int(position)], self._codec.decode(description), self._codec)
+            old, new = values[int(position)], self._codec.decode(description)
+            if take_over(old, new, self._codec) is not old:
+                raise CandidateFailedError(
+                    f"changed an argument that is immutable: {old!r:.500} became {new!r:.500}",
+                    pytrace=False,
+                )
 
     def _ask(self, message: dict[str, Json]) -> dict[str, Json]:
         worker = self._ready_worker()

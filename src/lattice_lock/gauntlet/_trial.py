@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["hold_trial"]
 
 _PROFILE: Final = "lattice-lock"
+_LEFT_OUT: Final = (
+    "cacheprovider",
+    "doctest",
+    "faulthandler",
+    "junitxml",
+    "legacypath",
+    "logging",
+    "pastebin",
+    "stepwise",
+    "threadexception",
+    "unraisableexception",
+    "warnings",
+)
 _PYTEST_OPTIONS: Final = (
     f"--config-file={os.devnull}",
     "--noconftest",
@@ -33,12 +46,8 @@ _PYTEST_OPTIONS: Final = (
     "--capture=no",
     "--quiet",
     "--tb=line",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:warnings",
-    "-p",
-    "_hypothesis_pytestplugin",
+    "-p_hypothesis_pytestplugin",
+    *(f"-pno:{plugin}" for plugin in _LEFT_OUT),
 )
 
 
@@ -69,13 +78,13 @@ def hold_trial(
         stand_in = importlib.import_module(name)
         vars(stand_in)["__getattr__"] = partial(implementation.make_class, name)
     _configure_hypothesis(order)
-    plugin = VerdictPlugin(implementation, dict(order["expected"]), report)
+    plugin = VerdictPlugin(implementation, dict(order["expected"]), order["selected"], report)
     contract = Path(order["contract_file"])
     contract.write_text(order["contract_text"], encoding="utf-8")
     options = [*_PYTEST_OPTIONS, f"--rootdir={Path.cwd()}", f"--hypothesis-seed={order['seed']}"]
     pytest.main([*options, str(contract)], [plugin])
     implementation.close()
-    return {"complete": True, "collection_errors": plugin.collection_errors}
+    return {"collection_errors": plugin.collection_errors, "unexpected": plugin.unexpected}
 
 
 def _import_trusted(order: dict[str, Any]) -> list[Any]:

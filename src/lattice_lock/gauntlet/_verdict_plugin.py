@@ -28,7 +28,7 @@ from lattice_lock.gauntlet._proxies import (
 from lattice_lock.gauntlet.verdict import Outcome, TestVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Collection, Generator, Mapping
 
     from lattice_lock.gauntlet._codec import Value
 
@@ -57,21 +57,29 @@ class VerdictPlugin:
 
     Args:
         implementation: what the tests call.
-        expected: method by name of the test function; other tests are errors.
+        expected: method by name of the test function, for all tests of the contract file.
+        selected: names of the test functions to run.
         report: takes each verdict.
+
+    Attributes:
+        collection_errors: why the contract file could not be collected.
+        unexpected: test functions that are not expected.
     """
 
     def __init__(
         self,
         implementation: Implementation,
         expected: Mapping[str, str],
+        selected: Collection[str],
         report: Callable[[TestVerdict], None],
     ) -> None:
         self._implementation = implementation
         self._expected = expected
+        self._selected = frozenset(selected)
         self._report = report
         self._records: dict[str, _Record] = {}
         self.collection_errors: list[str] = []
+        self.unexpected: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep why the contract file could not be collected."""
@@ -79,8 +87,9 @@ class VerdictPlugin:
             self.collection_errors.append(report.longreprtext[-_MAX_MESSAGE:])
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the expected tests, and watch their examples."""
-        kept = [item for item in items if _function_name(item) in self._expected]
+        """Keep the selected tests, and watch their examples."""
+        self.unexpected = sorted({_function_name(item) for item in items} - self._expected.keys())
+        kept = [item for item in items if _function_name(item) in self._selected]
         items[:] = kept
         for item in kept:
             name = _function_name(item)

@@ -60,6 +60,7 @@ def main() -> None:
     """Run as a process of its own; arguments: the descriptor to write replies to."""
     channel = _take_descriptors(int(sys.argv[1]))
     order = channel.receive()
+    sys.dont_write_bytecode = True  # from here on nothing is written
     try:
         confine_process(Confinement(**order["confinement"]))
     except OSError as error:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_lock.exceptions import JudgeError
-from lattice_lock.gauntlet.sandbox import Sandbox, bootstrap, ensure_sandbox
+from lattice_lock.gauntlet.sandbox import Sandbox, bootstrap, ensure_sandbox, home_folder
 from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict
 
 if TYPE_CHECKING:
@@ -90,6 +90,17 @@ class GauntletRequest:
     allow_unsandboxed: bool = False
     methods: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what would let the judge run untrusted code.
+
+        Raises:
+            ValueError: a trusted module has no text, or is an implementation module.
+        """
+        if missing := self.trusted_modules - self.modules.keys():
+            raise ValueError(f"trusted modules without text: {sorted(missing)}")
+        if both := self.trusted_modules.intersection(self.implementation_modules):
+            raise ValueError(f"modules both trusted and on trial: {sorted(both)}")
+
     def selected_tests(self) -> tuple[tuple[str, str], ...]:
         """The expected tests of the methods to judge."""
         if self.methods is None:
@@ -104,11 +115,13 @@ async def run_contracts(request: GauntletRequest) -> GauntletReport:
 
     Raises:
         SandboxUnavailableError: nothing here confines the implementation, and the request does not
-            allow to do without.
+            allow to do without; or the sources contain the home folder.
         JudgeError: the judge itself failed, so nothing is known about the implementation.
     """
     started = time.monotonic()
-    sandbox = await asyncio.to_thread(ensure_sandbox, allow_unsandboxed=request.allow_unsandboxed)
+    sandbox = await asyncio.to_thread(
+        ensure_sandbox, request.source_root, allow_unsandboxed=request.allow_unsandboxed
+    )
     folder = Path(tempfile.gettempdir(), f"lattice-lock-{secrets.token_hex(8)}")
     order = json.dumps(_make_order(request, sandbox, folder)).encode() + b"\n"
     testimony = _Testimony()
@@ -128,14 +141,15 @@ def _make_order(request: GauntletRequest, sandbox: Sandbox, folder: Path) -> dic
     hash_seed = hashlib.sha256(str(request.seed).encode()).digest()
     return {
         "folder": str(folder),
-        "home": str(Path.home()),
+        "home": str(home_folder()),
         "source_root": str(request.source_root.absolute()),
         "modules": dict(request.modules),
         "trusted": sorted(request.trusted_modules),
         "implementation": request.implementation_modules,
         "contract_file": Path(request.contract_file).name,
         "contract_text": request.contract_text,
-        "expected": request.selected_tests(),
+        "expected": request.expected_tests,
+        "selected": [test for test, _ in request.selected_tests()],
         "seed": request.seed,
         "max_examples": request.max_examples,
         "limits": asdict(request.limits),
@@ -200,6 +214,10 @@ class _Testimony:
             )
         if "unconfined" in self.conclusion:
             raise JudgeError(f"the sandbox could not be applied: {self.conclusion['unconfined']}")
+        if self.conclusion["unexpected"]:
+            raise JudgeError(
+                f"the contract file has tests that nobody expects: {self.conclusion['unexpected']}"
+            )
         problems = "\n".join(self.conclusion["collection_errors"])
         return problems or "the contract file has no such test"
 
@@ -208,7 +226,7 @@ async def _hear_judge(order: bytes, folder: Path, limits: Limits, testimony: _Te
     """Run the judge to its end, or to ours."""
     judge = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-s", "-P", "-B", "-X", "utf8", "-c", bootstrap("_judge")),
+        *("-s", "-P", "-X", "utf8", "-c", bootstrap("_judge")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

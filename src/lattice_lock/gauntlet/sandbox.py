@@ -29,7 +29,15 @@ from lattice_lock.gauntlet._confine import Confinement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Sandbox", "detect_sandbox", "ensure_sandbox", "readable_paths", "worker_command"]
+__all__ = [
+    "Sandbox",
+    "bootstrap",
+    "detect_sandbox",
+    "ensure_sandbox",
+    "home_folder",
+    "readable_paths",
+    "worker_command",
+]
 
 _PROBE_TIMEOUT_S: Final = 20.0
 _SYSTEM_PATHS: Final = (
@@ -73,12 +81,19 @@ class Sandbox:
         return self.seccomp and (self.bubblewrap is not None or self.landlock_abi > 0)
 
 
-def ensure_sandbox(*, allow_unsandboxed: bool = False) -> Sandbox:
-    """The sandbox of this machine, or none if the caller accepts that.
+def ensure_sandbox(source_root: Path, *, allow_unsandboxed: bool = False) -> Sandbox:
+    """The sandbox of this machine for a project, or none if the caller accepts that.
 
     Raises:
-        SandboxUnavailableError: nothing here confines untrusted code.
+        SandboxUnavailableError: nothing here confines untrusted code, or `source_root` contains
+            the home folder, so that reading the sources would mean reading everything.
     """
+    if home_folder().resolve().is_relative_to(source_root.resolve()):
+        raise SandboxUnavailableError(
+            f"the source root `{source_root}` contains the home folder, which untrusted code must "
+            "not read.",
+            hint="Move the project's sources into a folder of their own.",
+        )
     sandbox = detect_sandbox()
     if not sandbox.confines and not allow_unsandboxed:
         raise SandboxUnavailableError(
@@ -89,9 +104,13 @@ def ensure_sandbox(*, allow_unsandboxed: bool = False) -> Sandbox:
     return sandbox
 
 
-@functools.cache
 def detect_sandbox() -> Sandbox:
     """Find out which layers hold here by attacking them from inside; cached for this process."""
+    return _detect(shutil.which("bwrap"))
+
+
+@functools.cache
+def _detect(bubblewrap: str | None) -> Sandbox:
     missing: list[str] = []
     if not seccomp.is_supported():
         missing.append("seccomp: this kernel or machine cannot filter system calls")
@@ -99,7 +118,6 @@ def detect_sandbox() -> Sandbox:
     abi = landlock.abi_version()
     if not abi:
         missing.append("Landlock: not enabled in this kernel")
-    bubblewrap = shutil.which("bwrap")
     if bubblewrap is None:
         missing.append("bubblewrap: `bwrap` is not installed")
     for candidate in _candidates(bubblewrap, abi):
@@ -150,6 +168,14 @@ def _describe(candidate: Sandbox, missing: Sequence[str]) -> Sandbox:
     )
 
 
+def home_folder() -> Path:
+    """The user's home folder, or one that does not exist for a user without."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def readable_paths(
     source_root: Path | None, *, home: Path, import_path: Sequence[str] = ()
 ) -> tuple[str, ...]:
@@ -159,10 +185,6 @@ def readable_paths(
         source_root: the project's import root, None for no project.
         home: the user's home folder; nothing that contains it is included.
         import_path: `sys.path` of an interpreter that was started like the worker.
-
-    Raises:
-        SandboxUnavailableError: `source_root` contains the home folder, so that reading the
-            sources would mean reading everything.
     """
     home = home.resolve()
     wanted = {Path(path) for path in (*import_path, *zoneinfo.TZPATH, *_SYSTEM_PATHS) if path}
@@ -171,12 +193,6 @@ def readable_paths(
     wanted |= {Path(sys.prefix, "pyvenv.cfg"), Path(_PACKAGE_ROOT)}
     wanted |= {Path(folder) for folder in [sysconfig.get_config_var("LIBDIR")] if folder}
     if source_root is not None:
-        if home.is_relative_to(source_root.resolve()):
-            raise SandboxUnavailableError(
-                f"the source root `{source_root}` contains the home folder, which untrusted code "
-                "must not read.",
-                hint="Move the project's sources into a folder of their own.",
-            )
         wanted.add(source_root.absolute())
     found = (path for path in wanted if path.is_absolute() and path.exists())
     return tuple(sorted(str(path) for path in found if not home.is_relative_to(path.resolve())))
@@ -193,7 +209,7 @@ def worker_command(
         readable: what `readable_paths` returned.
     """
     # Not `-I`: that would also ignore the hash seed, which repeats a run.
-    interpreter = [sys.executable, "-s", "-P", "-B", "-X", "utf8", *arguments]
+    interpreter = [sys.executable, "-s", "-P", "-X", "utf8", *arguments]
     if sandbox.bubblewrap is None:
         return interpreter
     command = [sandbox.bubblewrap, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"]
@@ -208,7 +224,7 @@ def _probe(candidate: Sandbox) -> str:
     with tempfile.TemporaryDirectory(prefix="lattice-lock-probe-") as folder:
         secret = Path(folder) / "secret"
         secret.write_text(secrets.token_hex(), encoding="ascii")
-        readable = readable_paths(None, home=Path.home())
+        readable = readable_paths(None, home=home_folder())
         order = {
             "secret": str(secret),
             "pid": os.getpid(),

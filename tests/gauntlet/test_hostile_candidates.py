@@ -1,0 +1,401 @@
+"""Candidates that try to pass by anything but a right answer.
+
+Unless a test says otherwise, each body here ends with the right answer: what it does on the way is
+what must keep it from passing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lattice_lock.gauntlet.runner import Limits
+from lattice_lock.gauntlet.sandbox import detect_sandbox
+from lattice_lock.gauntlet.verdict import Outcome
+
+from .conftest import RIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lattice_lock.gauntlet.verdict import TestVerdict
+
+    from .conftest import Try, TryMany
+
+pytestmark = pytest.mark.sandbox
+
+HOME = Path.home()
+SHORT_CALLS = Limits(call_timeout_s=0.7)
+SHORT_IMPORT = Limits(start_timeout_s=2.0)
+
+
+def _swallowing(statement: str) -> str:
+    """A body that tries `statement`, hides whatever comes of it, and answers rightly."""
+    return f"try:\n    {statement}\nexcept BaseException:\n    pass\n{RIGHT}"
+
+
+def _not_refuted_with(
+    verdicts: Mapping[str, TestVerdict], table: Mapping[str, tuple[str, str]]
+) -> dict[str, TestVerdict]:
+    """The verdicts that do not refute with the message of the table's second column."""
+    return {
+        name: verdicts[name]
+        for name, (_, message) in table.items()
+        if verdicts[name].outcome is not Outcome.REFUTED or message not in verdicts[name].message
+    }
+
+
+GIVING_UP = {
+    "os._exit(0)": ("import os; os._exit(0)", "ended its process with exit status 0"),
+    "sys.exit(0)": ("import sys; sys.exit(0)", "sys.exit (SystemExit): 0"),
+    "pytest.skip": ("import pytest; pytest.skip('later')", "raised Skipped: later"),
+    "hypothesis.assume": ("import hypothesis; hypothesis.assume(False)", "raised Unsatisfied"),
+    "KeyboardInterrupt": ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+    "GeneratorExit": ("raise GeneratorExit", "raised GeneratorExit"),
+    "own BaseException": (
+        "class Escape(BaseException): pass\nraise Escape('free')",
+        "raised Escape: free",
+    ),
+    "deep recursion": ("def fall(): fall()\nfall()", "raised RecursionError"),
+    "crash": (
+        (
+            "import sys; sys.setrecursionlimit(10**9)\n"
+            "def fall(x): return fall((x,)).__class__\n"
+            "x = ()\n"
+            "for _ in range(10**6): x = (x,)\n"
+            "hash(x)\n"
+        ),
+        "crashed (SIGSEGV)",
+    ),
+    "abort": ("import os; os.abort()", "crashed (SIGABRT)"),
+    "unfinished": ("raise NotImplementedError", "raised NotImplementedError"),
+}
+
+
+async def test_not_answering_is_refuted(try_bodies: TryMany) -> None:
+    """Whoever ends, skips, crashes or raises instead of answering is refuted and told so."""
+    verdicts = await try_bodies({name: body for name, (body, _) in GIVING_UP.items()})
+    assert _not_refuted_with(verdicts, GIVING_UP) == {}
+    assert all("price=Decimal('0.01')" in str(one.counterexample) for one in verdicts.values())
+
+
+FORBIDDEN = {
+    "read the home folder": (f"open({str(HOME / '.profile')!r}).read()", f"open `{HOME}/.profile`"),
+    "list the home folder": (f"__import__('os').listdir({str(HOME)!r})", f"look into `{HOME}`"),
+    "read with os.open": ("__import__('os').open('/etc/passwd', 0)", "open `/etc/passwd`"),
+    "read bytes path": ("open(b'/etc/passwd')", "open `/etc/passwd`"),
+    "climb out": ("open('/usr/lib/../../etc/passwd')", "open `/etc/passwd`"),
+    "read the judge's memory": ("open('/proc/1/mem', 'rb')", "open `/proc/1/mem`"),
+    "read the environment of others": ("open('/proc/self/environ')", "open `/proc/self/environ`"),
+    "write a file": ("open('/tmp/written', 'w')", "write to `/tmp/written`"),
+    "write beside itself": ("open(__file__, 'a')", "write to `"),
+    "make a folder": ("__import__('os').mkdir('/tmp/made')", "change the file system"),
+    "delete a file": ("__import__('os').remove(__file__)", "change the file system"),
+    "change a mode": ("__import__('os').chmod(__file__, 0o777)", "change the file system"),
+    "open a socket": ("__import__('socket').socket()", "use the network"),
+    "connect": ("__import__('socket').create_connection(('127.0.0.1', 9))", "use the network"),
+    "resolve a name": ("__import__('socket').getaddrinfo('localhost', 9)", "use the network"),
+    "fork": ("__import__('os').fork()", "start a process"),
+    "run a program": ("__import__('subprocess').run(['true'])", "start a process"),
+    "run a shell": ("__import__('os').system('true')", "start a process"),
+    "kill the judge": ("__import__('os').kill(__import__('os').getppid(), 9)", "signal a process"),
+    "call native code": ("__import__('ctypes').CDLL(None).getpid()", "call native code"),
+    "search the memory": ("__import__('gc').get_objects()", "search the interpreter's memory"),
+    "trace": ("__import__('sys').settrace(print)", "watch the interpreter"),
+    "raise a limit": (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (-1, -1))",
+        "change a resource limit",
+    ),
+}
+
+
+async def test_a_forbidden_attempt_is_refuted_even_when_hidden(try_bodies: TryMany) -> None:
+    """A denied attempt is reported by name although the body hides it and answers rightly."""
+    bodies = {name: _swallowing(statement) for name, (statement, _) in FORBIDDEN.items()}
+    expected = {name: (name, f"tried to {attempt}") for name, (_, attempt) in FORBIDDEN.items()}
+    assert _not_refuted_with(await try_bodies(bodies), expected) == {}
+
+
+async def test_a_forbidden_attempt_that_is_not_hidden_is_refuted(try_body: Try) -> None:
+    """Reading the home folder is refuted without any `except` too."""
+    verdict = await try_body(f"open({str(HOME / '.profile')!r}).read()\n{RIGHT}")
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message.startswith(f"tried to open `{HOME}/.profile`")
+
+
+@pytest.fixture(params=["bubblewrap", "landlock"])
+def each_sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every sandbox that works here, one after the other."""
+    if request.param == "landlock":
+        monkeypatch.setenv("PATH", "/nonexistent")  # where no `bwrap` is
+    sandbox = detect_sandbox()
+    if not sandbox.name.startswith(request.param):
+        pytest.skip(f"no {request.param} here: {'; '.join(sandbox.missing)}")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("each_sandbox")
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (f"open({str(HOME / '.profile')!r})", "tried to open"),
+        ("__import__('socket').socket()", "tried to use the network"),
+        (
+            (
+                "import _socket; import sys; sys.modules['_socket'] = None\n"
+                "    _socket.socket.__init__(_socket.socket.__new__(_socket.socket))"
+            ),
+            "tried to use the network",
+        ),
+        ("import os; os.read(os.open('/etc/passwd', 0), 9)", "tried to open"),
+    ],
+    ids=["home", "socket", "raw socket", "passwd"],
+)
+async def test_each_sandbox_refuses(try_body: Try, statement: str, message: str) -> None:
+    """Home and network are out of reach under bubblewrap and under Landlock alone."""
+    verdict = await try_body(_swallowing(statement))
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message.startswith(message)
+
+
+@pytest.mark.usefixtures("each_sandbox")
+async def test_each_sandbox_lets_a_right_body_pass(try_body: Try) -> None:
+    """A right body passes under bubblewrap and under Landlock alone."""
+    assert (await try_body(RIGHT)).outcome is Outcome.PASSED
+
+
+HANGING = {
+    "endless loop": ("", "while True: pass"),
+    "sleep": ("", "import time; time.sleep(600)"),
+    "endless constructor": (
+        "class Slow:\n    def __init__(self):\n        while True: pass",
+        "Slow()",
+    ),
+    "blocking read": ("", "import os, threading; threading.Event().wait()"),
+    "endless message": (
+        "class Bad(Exception):\n    def __str__(self):\n        while True: pass",
+        "raise Bad",
+    ),
+    "never-ending regular expression": ("", "import re; re.match('(a+)+$', 'a' * 64 + 'b')"),
+}
+
+
+@pytest.mark.parametrize(("preamble", "body"), HANGING.values(), ids=HANGING)
+async def test_a_body_that_hangs_is_refuted_with_its_input(
+    try_body: Try, preamble: str, body: str
+) -> None:
+    """A call that takes too long ends the test at once and names the input."""
+    verdict = await try_body(body, preamble=preamble, limits=SHORT_CALLS)
+    assert (verdict.outcome, verdict.message) == (Outcome.REFUTED, "did not answer within 0.7 s")
+    assert "price=Decimal('0.01'), quantity=1" in str(verdict.counterexample)
+
+
+AT_IMPORT = {
+    "endless loop": ("while True: pass", "could not be imported within 2 s"),
+    "exit": ("import os; os._exit(0)", "ended its process with exit status 0"),
+    "sys.exit": ("import sys; sys.exit(0)", "cannot be imported: sys.exit (SystemExit): 0"),
+    "memory": ("x = bytearray(1 << 31)", "cannot be imported: MemoryError"),
+    "socket": ("import socket; socket.socket()", "tried to use the network"),
+    "home": (f"open({str(HOME / '.profile')!r})", f"tried to open `{HOME}/.profile`"),
+    "syntax": ("def broken(:", "cannot be imported: SyntaxError: invalid syntax\n  services/"),
+    "error": ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero\n  services/"),
+}
+
+
+@pytest.mark.parametrize(("preamble", "message"), AT_IMPORT.values(), ids=AT_IMPORT)
+async def test_mischief_at_import_is_refuted(try_body: Try, preamble: str, message: str) -> None:
+    """What a module does while it is imported counts like what its methods do."""
+    limits = SHORT_IMPORT if message.startswith("could not") else None
+    verdict = await try_body(RIGHT, preamble=preamble, limits=limits)
+    assert verdict.outcome is Outcome.REFUTED
+    assert message in verdict.message
+
+
+LIES = {
+    "int instead of Decimal": ("return 1", "instance of Decimal"),
+    "nothing": ("pass", "instance of Decimal"),
+    "str subclass": (
+        "class Any(str):\n    def __eq__(self, other): return True\nreturn Any('1')",
+        "<locals>.Any`, a subclass of `str`, which is not plain data",
+    ),
+    "Decimal subclass": (
+        "class Any(Decimal):\n    def __eq__(self, other): return True\nreturn Any(1)",
+        "a subclass of `Decimal`, which is not plain data",
+    ),
+    "lying class": (
+        (
+            "class Any:\n    __class__ = Decimal\n    def __eq__(self, other): return True\n"
+            "return Any()"
+        ),
+        "Any`, which is not data",
+    ),
+    "generator": ("yield line.price * line.quantity", "returned a `generator`"),
+    "coroutine": ("async def later(): ...\nreturn later()", "returned a `coroutine`"),
+    "function": ("return lambda: 1", "returned a `function`"),
+    "itself": ("return self", "PricingService`, which is not data"),
+    "endless list": ("x = []\nx.append(x)\nreturn x", "nested deeper than"),
+    "too much": ("return 'x' * 10**8", "returned more than 4096 KiB of data"),
+    "strange argument": (
+        "line.__dict__['price'] = object()\nreturn Decimal(1)",
+        "left in an argument a `object`, which is not data",
+    ),
+}
+
+
+async def test_an_answer_that_is_not_the_declared_data_is_refuted(try_bodies: TryMany) -> None:
+    """Only plain data of the declared type is an answer, whatever it says of itself."""
+    verdicts = await try_bodies({name: body for name, (body, _) in LIES.items()})
+    assert _not_refuted_with(verdicts, LIES) == {}
+
+
+MEMORY = {
+    "one block": "x = bytearray(1 << 31)",
+    "many blocks": "x = []\nwhile True: x.append(bytearray(1 << 24))",
+    "a large number": "x = 1 << (1 << 34)",
+}
+
+
+async def test_a_memory_bomb_is_refuted(try_bodies: TryMany) -> None:
+    """Asking for more memory than allowed is refuted as that, and harms nobody else."""
+    verdicts = await try_bodies({name: f"{bomb}\n{RIGHT}" for name, bomb in MEMORY.items()})
+    expected = {name: (name, "ran out of memory") for name in MEMORY}
+    assert _not_refuted_with(verdicts, expected) == {}
+
+
+FORGERIES = {
+    "garbage everywhere": (
+        "import os\n"
+        "for descriptor in range(3, 64):\n"
+        "    try: os.write(descriptor, b'\\xff' * 64)\n"
+        "    except OSError: pass\n"
+    ),
+    "an empty object everywhere": (
+        "import os\n"
+        "for descriptor in range(3, 64):\n"
+        "    try: os.write(descriptor, b'\\0\\0\\0\\x02{}')\n"
+        "    except OSError: pass\n"
+    ),
+    "a passed verdict everywhere": (
+        "import os, json\n"
+        "text = json.dumps({'verdict': {'test': 'test_line_total_keeps_its_contract', 'method':\n"
+        "    'line_total', 'outcome': 'passed', 'examples': 9}, 'complete': True}).encode()\n"
+        "for descriptor in range(3, 64):\n"
+        "    try: os.write(descriptor, len(text).to_bytes(4, 'big') + text + b'\\n')\n"
+        "    except OSError: pass\n"
+    ),
+    "a second reply with the right nonce": (
+        "import sys, os, json\n"
+        "frame = sys._getframe()\n"
+        "while 'request' not in frame.f_locals: frame = frame.f_back\n"
+        "text = json.dumps({'nonce': frame.f_locals['request']['nonce'], 'changed': {},\n"
+        "    'result': ['decimal', str(line.price * line.quantity)]}).encode()\n"
+        "for descriptor in range(3, 64):\n"
+        "    try: os.write(descriptor, len(text).to_bytes(4, 'big') + text)\n"
+        "    except OSError: pass\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("trick", FORGERIES.values(), ids=FORGERIES)
+async def test_a_forged_message_is_refuted(try_body: Try, trick: str) -> None:
+    """Writing to the channel, or anywhere, cannot stand in for an answer."""
+    verdict = await try_body(trick + RIGHT)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message.startswith("wrote something that is no reply to its channel")
+
+
+TAMPERING = {
+    "patch pytest": "import pytest; pytest.raises = pytest.skip = pytest.fail = print",
+    "patch hypothesis": "import hypothesis; hypothesis.given = lambda **k: lambda f: None",
+    "replace the types": (
+        "import shared.types_v1 as t\n"
+        "class OrderLine(t.OrderLine):\n"
+        "    def __eq__(self, other): return True\n"
+        "t.OrderLine = OrderLine"
+    ),
+    "patch the types": (
+        "import shared.types_v1 as t\n"
+        "t.OrderLine.__eq__ = lambda *_: True\n"
+        "t.OrderLine.price = property(lambda self: 0)"
+    ),
+    "replace Decimal": "import decimal; decimal.Decimal = float",
+    "replace the codec": (
+        "import sys\n"
+        "for name, module in list(sys.modules.items()):\n"
+        "    if name.startswith('lattice_lock.gauntlet._codec'):\n"
+        "        module.Codec.encode = lambda self, value: True"
+    ),
+    "replace the audit": (
+        "import sys\nfor name in [n for n in sys.modules if '_audit' in n]: del sys.modules[name]"
+    ),
+    "find the judge's tests": (
+        "import sys\n"
+        "frame = sys._getframe()\n"
+        "while frame: frame.f_globals.clear() if 'test' in frame.f_code.co_name else 0; "
+        "frame = frame.f_back"
+    ),
+    "change the argument": "line.__dict__.update(quantity=0, price=Decimal(0))",
+    "lie about equality": (
+        "import builtins; builtins.isinstance = lambda *_: True; builtins.type = lambda *_: Decimal"
+    ),
+}
+
+
+@pytest.mark.parametrize("preamble", TAMPERING.values(), ids=TAMPERING)
+async def test_tampering_does_not_make_a_wrong_body_pass(try_body: Try, preamble: str) -> None:
+    """Patching what the worker holds leaves the judge's tests, types and equality alone."""
+    verdict = await try_body(f"{preamble}\nreturn Decimal(0)")
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message
+
+
+HARMLESS = {
+    "threads": (
+        "import threading\nworker = threading.Thread(target=print)\nworker.start()\nworker.join()\n"
+    ),
+    "printing megabytes": "print('x' * 3_000_000)\n",
+    "patched pytest": "import pytest; pytest.fail = print\n",
+    "reading standard input": "import sys; assert sys.stdin.read() == ''\n",
+    "its own source": "import services; assert services.__path__ is not None\n",
+    "a lazy import": "import statistics, zoneinfo; zoneinfo.ZoneInfo('Europe/Paris')\n",
+    "an in-memory database": "import sqlite3; sqlite3.connect(':memory:').close()\n",
+}
+
+
+async def test_a_harmless_trick_does_not_hurt_a_right_body(try_bodies: TryMany) -> None:
+    """What reaches nothing outside the worker does not keep a right body from passing."""
+    verdicts = await try_bodies({name: trick + RIGHT for name, trick in HARMLESS.items()})
+    assert {name: one.message for name, one in verdicts.items()} == dict.fromkeys(HARMLESS, "")
+    assert {one.outcome for one in verdicts.values()} == {Outcome.PASSED}
+
+
+async def test_the_environment_holds_nothing_of_the_caller(
+    try_body: Try, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No variable of the caller reaches the implementation, so no secret can be in its answer."""
+    monkeypatch.setenv("LATTICE_LOCK_API_KEY", "sk-secret")
+    verdict = await try_body("import os; raise ValueError(sorted(os.environ))")
+    assert verdict.outcome is Outcome.REFUTED
+    assert "'HOME', 'LANG'" in verdict.message
+    assert "LATTICE_LOCK_API_KEY" in os.environ
+    assert "LATTICE_LOCK_API_KEY" not in verdict.message
+
+
+async def test_a_thread_that_attempts_something_later_is_noticed(try_body: Try) -> None:
+    """An attempt between two calls is refuted like one within a call."""
+    body = f"""
+    import threading, socket
+    ready = threading.Event()
+    def later():
+        ready.set()
+        socket.socket()
+    threading.Thread(target=later).start()
+    ready.wait()
+    {RIGHT}
+    """
+    verdict = await try_body(body)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message.startswith("tried to use the network")
