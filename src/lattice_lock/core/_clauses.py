@@ -80,7 +80,7 @@ def read_clause(node: Node, path: str, scope: Scope, findings: Findings) -> Clau
         if expression is None:
             return None
         return Clause(path=path, expression=expression, location=node.location)
-    section = Section(node, "A clause", _KEYS, findings)
+    section = Section(node, "a clause", _KEYS, findings)
     if not isinstance(node, MappingNode):
         return None
     expression = _read_condition(section, scope, findings)

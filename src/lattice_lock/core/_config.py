@@ -95,7 +95,7 @@ def read_policies(node: Node | None, findings: Findings) -> tuple[PolicyDeclarat
 
 def _read_policy(node: Node, findings: Findings) -> PolicyDeclaration | None:
     keys = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else ["use", "on"]
-    section = Section(node, "A policy", ("use", "on", "action", *keys), findings)
+    section = Section(node, "a policy", ("use", "on", "action", *keys), findings)
     name = section.require_text("use", "no-secrets")
     if name is None:
         return None

@@ -106,9 +106,16 @@ def _broken_size(value: object, constraints: Constraints) -> str | None:
         if re.fullmatch(constraints.pattern, value) is None:
             return f"must match `{constraints.pattern}`"
     if isinstance(value, list) and constraints.unique_items:
-        repeated = any(item in value[:index] for index, item in enumerate(value))
-        return "must hold each item once" if repeated else None
+        return "must hold each item once" if _repeats(value) else None
     return None
+
+
+def _repeats(items: list[object]) -> bool:
+    try:
+        return len(set(items)) < len(items)
+    except TypeError:
+        # Entities and lists are not hashable; comparing each with each would be quadratic.
+        return len(set(map(repr, items))) < len(items)
 
 
 def contradiction(kind: TypeRef, constraints: Constraints) -> str | None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from lattice_lock.exceptions import SourceLocation
 
-__all__ = ["entity_types", "read_entities"]
+__all__ = ["read_entities"]
 
 _ENTITY_KEYS = ("description", "persistence", "fields", "transitions", "ensures")
 _FIELD_KEYS = (
@@ -62,16 +62,21 @@ def read_entities(node: Node | None, context: Context) -> dict[str, Entity]:
     sections: dict[str, Section] = {}
     places: dict[str, SourceLocation] = {}
     for name, key, value in named_entries(node, "entity", context.findings):
-        section = Section(value, f"Entity `{name}`", _ENTITY_KEYS, context.findings)
+        section = Section(value, f"entity `{name}`", _ENTITY_KEYS, context.findings)
         sections[name] = section
         places[name] = key.location
         context.fields[name] = _read_fields(name, key.location, section, context)
     _check_references(context)
     _check_containment(context)
     entities = {}
-    types = entity_types(context)
+    for name, fields in context.fields.items():
+        context.types[name] = {field.name: field.type for field in fields.values()}
     for name, section in sections.items():
-        scope = Scope(variables=types[name], entities=types)
+        scope = Scope(variables=context.types[name], entities=context.types)
+        invariants = read_clauses(
+            section.get("ensures"), f"entities.{name}.ensures", scope, context.findings
+        )
+        context.invariants[name] = invariants
         entities[name] = Entity(
             name=name,
             fields=context.fields[name],
@@ -79,19 +84,9 @@ def read_entities(node: Node | None, context: Context) -> dict[str, Entity]:
             description=section.text("description"),
             persistence=_read_persistence(section, context.fields[name], context),
             transitions=_read_transitions(section, context.fields[name], context),
-            ensures=read_clauses(
-                section.get("ensures"), f"entities.{name}.ensures", scope, context.findings
-            ),
+            ensures=invariants,
         )
     return entities
-
-
-def entity_types(context: Context) -> dict[str, dict[str, TypeRef]]:
-    """Per entity, the types of its fields."""
-    return {
-        name: {field.name: field.type for field in fields.values()}
-        for name, fields in context.fields.items()
-    }
 
 
 def _read_fields(
@@ -120,7 +115,7 @@ def _read_field(
     entity: str, name: str, key: ScalarNode, node: Node, context: Context
 ) -> Field | None:
     enum_name = f"{entity}{pascal_case(name)}"
-    typed = read_typed(node, f"Field `{name}`", enum_name, _FIELD_KEYS, context)
+    typed = read_typed(node, f"field `{name}`", enum_name, _FIELD_KEYS, context)
     if typed is None:
         return None
     section = typed.section
@@ -170,7 +165,7 @@ def _read_default(section: Section, typed: TypedElement, context: Context) -> De
         )
         return None
     value = context.values.read(
-        node, typed.type, f"the default of {section.what.lower()}", typed.constraints
+        node, typed.type, f"the default of {section.what}", typed.constraints
     )
     return None if value is INVALID else Default(value=value)
 

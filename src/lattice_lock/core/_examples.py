@@ -10,13 +10,22 @@ from lattice_lock.core._values import INVALID
 from lattice_lock.core._yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
 from lattice_lock.core.expressions import EvaluationError, evaluate, variables
 from lattice_lock.core.schema import Example
-from lattice_lock.core.type_refs import EnumType, ScalarName, ScalarType
+from lattice_lock.core.type_refs import (
+    DictType,
+    EntityType,
+    EnumType,
+    ListType,
+    OptionalType,
+    ScalarName,
+    ScalarType,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lattice_lock.core._typed_elements import Context
     from lattice_lock.core.schema import Clause, Method, Param, Raises, Returns
+    from lattice_lock.core.type_refs import TypeRef
 
 __all__ = ["check_examples", "read_examples"]
 
@@ -51,7 +60,7 @@ def _read_example(
     raises: tuple[Raises, ...],
     context: Context,
 ) -> Example | None:
-    section = Section(node, "An example", _KEYS, context.findings)
+    section = Section(node, "an example", _KEYS, context.findings)
     if not isinstance(node, MappingNode):
         return None
     before = len(context.findings)
@@ -120,21 +129,30 @@ def _read_result(node: Node, returns: Returns, context: Context) -> object:
 
 
 def check_examples(method: Method, context: Context) -> None:
-    """Note every example that its own method's clauses contradict."""
+    """Note every example that the clauses of its own method or entities contradict."""
     for example in method.examples:
+        values = [(method.params[name].type, value) for name, value in example.args.items()]
+        if method.returns.type is not None:
+            values.append((method.returns.type, example.returns))
+        for clause in _broken_invariants(values, context):
+            _contradicts(example, clause, "does not satisfy", context)
         for clause in method.requires:
             if _fails(clause, example.args):
                 _contradicts(example, clause, "does not satisfy", context)
-        for declared in method.raises:
-            holds = _holds(declared.clause, example.args)
-            if holds is True and example.raises is None:
-                _contradicts(example, declared.clause, "returns, but meets", context)
-            elif holds is False and example.raises == declared.exception:
-                alternatives = [one for one in method.raises if one.exception == example.raises]
-                if not any(_holds(one.clause, example.args) for one in alternatives):
-                    _contradicts(example, declared.clause, "raises, but does not meet", context)
+        _check_raises(method, example, context)
         if example.raises is None:
             _check_result(method, example, context)
+
+
+def _check_raises(method: Method, example: Example, context: Context) -> None:
+    for declared in method.raises:
+        holds = _holds(declared.clause, example.args)
+        if holds is True and example.raises is None:
+            _contradicts(example, declared.clause, "returns, but meets", context)
+        elif holds is False and example.raises == declared.exception:
+            alternatives = [one for one in method.raises if one.exception == example.raises]
+            if not any(_holds(one.clause, example.args) for one in alternatives):
+                _contradicts(example, declared.clause, "raises, but does not meet", context)
 
 
 def _check_result(method: Method, example: Example, context: Context) -> None:
@@ -144,6 +162,22 @@ def _check_result(method: Method, example: Example, context: Context) -> None:
     for clause in method.ensures:
         if variables(clause.expression) <= fixed and _fails(clause, values, old=example.args):
             _contradicts(example, clause, "does not satisfy", context)
+
+
+def _broken_invariants(values: list[tuple[TypeRef, object]], context: Context) -> Iterator[Clause]:
+    stack = list(values)
+    while stack:
+        kind, value = stack.pop()
+        if isinstance(kind, OptionalType):
+            stack.append((kind.inner, value))
+        elif isinstance(kind, ListType) and isinstance(value, list):
+            stack += [(kind.item, item) for item in value]
+        elif isinstance(kind, DictType) and isinstance(value, dict):
+            stack += [(kind.value, item) for item in value.values()]
+        elif isinstance(kind, EntityType) and isinstance(value, dict):
+            fields = context.types[kind.name]
+            stack += [(fields[name], item) for name, item in value.items()]
+            yield from (one for one in context.invariants[kind.name] if _fails(one, value))
 
 
 def _is_immutable(param: Param) -> bool:

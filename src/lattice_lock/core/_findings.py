@@ -9,7 +9,10 @@ from lattice_lock.exceptions import ExpressionError, LatticeSchemaError, Problem
 if TYPE_CHECKING:
     from lattice_lock.exceptions import SourceLocation
 
-__all__ = ["Findings"]
+__all__ = ["MOST_PROBLEMS", "Findings"]
+
+MOST_PROBLEMS = 100
+"""How many problems one reading lists; a file with more is likely not a lattice at all."""
 
 
 class Findings:
@@ -27,12 +30,24 @@ class Findings:
         self.types_broken = False
 
     def add(self, location: SourceLocation, message: str, hint: str | None = None) -> None:
-        """Note something that a lattice cannot say."""
-        self._schema.append(Problem(location=location, message=message, hint=hint))
+        """Note something that a lattice cannot say.
+
+        Raises:
+            LatticeSchemaError: there is no room for more problems.
+        """
+        self._schema.append(Problem(location=location, message=_sentence(message), hint=hint))
+        if len(self) >= MOST_PROBLEMS:
+            self.ensure_none()
 
     def add_expression(self, problem: Problem) -> None:
-        """Note a clause outside the expression language."""
+        """Note a clause outside the expression language.
+
+        Raises:
+            LatticeError: there is no room for more problems.
+        """
         self._expressions.append(problem)
+        if len(self) >= MOST_PROBLEMS:
+            self.ensure_none()
 
     def warn(self, location: SourceLocation, message: str, hint: str) -> None:
         """Note an older spelling."""
@@ -53,7 +68,13 @@ class Findings:
             key=lambda problem: (problem.location.line, problem.location.column),
         )
         unique = tuple(dict.fromkeys(problems))
+        full = len(self) >= MOST_PROBLEMS
+        hint = "There may be more; mend these first." if full else None
         if self._schema:
-            raise LatticeSchemaError(unique)
+            raise LatticeSchemaError(unique, hint=hint)
         if self._expressions:
-            raise ExpressionError(unique)
+            raise ExpressionError(unique, hint=hint)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from lattice_lock.core._clauses import read_clause, read_clauses
 from lattice_lock.core._cycles import find_cycles
-from lattice_lock.core._entities import entity_types
 from lattice_lock.core._examples import check_examples, read_examples
 from lattice_lock.core._section import (
     Section,
@@ -59,8 +58,9 @@ def read_interfaces(
 ) -> dict[str, Interface]:
     """Every interface, its methods typed and its place checked."""
     interfaces: dict[str, Interface] = {}
+    known = {key.text for key, _ in node.entries} if isinstance(node, MappingNode) else set()
     for name, key, value in named_entries(node, "interface", context.findings):
-        section = Section(value, f"Interface `{name}`", _INTERFACE_KEYS, context.findings)
+        section = Section(value, f"interface `{name}`", _INTERFACE_KEYS, context.findings)
         if not isinstance(value, MappingNode):
             continue
         file = _read_file(section, config, generated_module)
@@ -78,7 +78,7 @@ def read_interfaces(
                 )
             ),
         )
-        _check_dependencies_exist(section, node, context)
+        _check_dependencies_exist(section, known, context)
     _check_dependency_cycles(interfaces, context)
     _check_class_names(interfaces, context)
     return interfaces
@@ -172,12 +172,12 @@ def _read_method(
 ) -> Method | None:
     if isinstance(node, ScalarNode) and node.is_null:
         node = MappingNode(entries=(), location=key.location)
-    section = Section(node, f"Method `{name}`", _METHOD_KEYS, context.findings)
+    section = Section(node, f"method `{name}`", _METHOD_KEYS, context.findings)
     if not isinstance(node, MappingNode):
         return None
     params = _read_params(name, section, context)
     returns = _read_returns(name, key, section, context)
-    types = entity_types(context)
+    types = context.types
     before = Scope(variables={param.name: param.type for param in params.values()}, entities=types)
     result = {} if returns.type is None else {"result": returns.type}
     after = Scope(variables={**before.variables, **result}, entities=types, allow_old=True)
@@ -209,7 +209,7 @@ def _read_params(method: str, section: Section, context: Context) -> dict[str, P
                 f"Write `{name}_`.",
             )
         enum_name = pascal_case(f"{method}_{name}")
-        typed = read_typed(value, f"Parameter `{name}`", enum_name, ("description",), context)
+        typed = read_typed(value, f"parameter `{name}`", enum_name, ("description",), context)
         if typed is not None:
             params[name] = Param(
                 name=name,
@@ -254,7 +254,7 @@ def _read_returns(method: str, key: ScalarNode, section: Section, context: Conte
     if node is None or (isinstance(node, ScalarNode) and (node.is_null or node.text == "None")):
         return Returns(type=None, location=node.location if node else key.location)
     enum_name = f"{pascal_case(method)}Result"
-    what = f"The result of `{method}`"
+    what = f"the result of `{method}`"
     typed = read_typed(node, what, enum_name, ("description",), context)
     if typed is None:
         return Returns(type=None, location=node.location)
@@ -295,15 +295,14 @@ def _read_raises(section: Section, path: str, scope: Scope, context: Context) ->
     return tuple(found)
 
 
-def _check_dependencies_exist(section: Section, node: Node | None, context: Context) -> None:
-    known = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else []
+def _check_dependencies_exist(section: Section, known: set[str], context: Context) -> None:
     wanted = section.get("depends_on")
     for item in wanted.items if isinstance(wanted, SequenceNode) else ():
         if isinstance(item, ScalarNode) and item.text not in known:
             context.findings.add(
                 item.location,
                 f"{section.what} depends on `{item.text}`, which is not an interface.",
-                did_you_mean(item.text, known),
+                did_you_mean(item.text, sorted(known)),
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["closest", "did_you_mean"]
 
 _MOST_LISTED = 12
+_MOST_COMPARED = 500
 _LONGEST_COMPARED = 80  # difflib is quadratic in the length of a word
 
 
@@ -18,7 +20,7 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     """The known name that `word` is most likely a slip of, None when nothing is near."""
     if len(word) > _LONGEST_COMPARED:
         return None
-    names = list(known)
+    names = list(itertools.islice(known, _MOST_COMPARED))
     by_lower = {name.lower(): name for name in reversed(names)}
     if exact := by_lower.get(word.lower()):
         return exact

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from lattice_lock.core._findings import Findings
-    from lattice_lock.core.schema import Field
+    from lattice_lock.core.schema import Clause, Field
     from lattice_lock.core.type_refs import TypeRef
     from lattice_lock.exceptions import SourceLocation
 
 __all__ = ["Context", "TypedElement", "pascal_case", "read_typed"]
 
 _TYPE_KEYS = ("type", "enum", "values")
+_MOST_VALUES = 1_000
 
 
 @dataclass(slots=True)
@@ -34,12 +35,16 @@ class Context:
         findings: where problems go.
         entities: names of all entities.
         fields: fields of the entities read so far.
+        types: per entity, the types of its fields.
+        invariants: per entity, its clauses.
         enums: enum types by name, with the place of the first.
     """
 
     findings: Findings
     entities: Collection[str]
     fields: dict[str, dict[str, Field]] = field(default_factory=dict)
+    types: dict[str, dict[str, TypeRef]] = field(default_factory=dict)
+    invariants: dict[str, tuple[Clause, ...]] = field(default_factory=dict)
     enums: dict[str, tuple[EnumType, SourceLocation]] = field(default_factory=dict)
 
     @property
@@ -148,6 +153,13 @@ def _read_enum(node: Node, name: str, what: str, context: Context) -> EnumType |
         item.text for item in read_names(node, f"the values of {what}", context.findings)
     )
     if len(context.findings) > before:
+        return None
+    if len(values) > _MOST_VALUES:
+        context.findings.add(
+            node.location,
+            f"{what} has {len(values)} values; {_MOST_VALUES} are allowed.",
+            "A closed set of that size is data: store it and refer to it by its key.",
+        )
         return None
     if not values:
         context.findings.add(

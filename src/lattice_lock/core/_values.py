@@ -156,7 +156,7 @@ class ValueReader:
         return INVALID if INVALID in given.values() else complete
 
     def _fail(self, node: Node, message: str, hint: str | None = None) -> Invalid:
-        self._findings.add(node.location, message[0].upper() + message[1:], hint)
+        self._findings.add(node.location, message, hint)
         return INVALID
 
 

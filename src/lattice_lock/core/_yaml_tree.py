@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
+from lattice_lock.core._findings import MOST_PROBLEMS
 from lattice_lock.core._literals import parse_decimal
 from lattice_lock.exceptions import LatticeSyntaxError, Problem, SourceLocation
 
@@ -279,6 +280,8 @@ class _Composer:
 
     def _note(self, location: SourceLocation, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(location=location, message=message, hint=hint))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise LatticeSyntaxError(self.problems, hint="There may be more; mend these first.")
 
 
 def _fatal(location: SourceLocation, message: str, hint: str | None = None) -> LatticeSyntaxError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from lattice_lock.core._config import read_config, read_policies
@@ -17,7 +18,7 @@ from lattice_lock.core._findings import Findings
 from lattice_lock.core._interfaces import read_interfaces
 from lattice_lock.core._section import Section, is_name
 from lattice_lock.core._typed_elements import Context
-from lattice_lock.core._yaml_tree import MAX_BYTES, MappingNode, Node, compose, decode
+from lattice_lock.core._yaml_tree import MAX_BYTES, MappingNode, Node, ScalarNode, compose, decode
 from lattice_lock.core.schema import Lattice
 from lattice_lock.exceptions import (
     LatticeSyntaxError,
@@ -89,7 +90,7 @@ def parse_lattice(text: str | bytes, *, file: str) -> Lattice:
     content = text if isinstance(text, bytes) else _encode(text, file)
     root = compose(decode(content, file), file)
     findings = Findings()
-    section = Section(root, "A lattice", _KEYS, findings)
+    section = Section(root, "the lattice", _KEYS, findings)
     if not isinstance(root, MappingNode):
         findings.ensure_none()
     version = _read_version(section)
@@ -133,6 +134,14 @@ def _entity_names(node: Node | None) -> tuple[str, ...]:
 
 
 def _read_version(section: Section) -> str:
+    number = section.get("version")
+    if isinstance(number, ScalarNode) and isinstance(number.resolve(), int | Decimal):
+        section.findings.add(
+            number.location,
+            f"`{number.text}` is not a version.",
+            f"Write `version: v{number.text}`.",
+        )
+        return ""
     text = section.require_text("version", "v1.0")
     if text is None:
         return ""
