@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["contract_digest", "describe_elements"]
 
+_DESCRIPTION = "description"
+
 _INLINE = (Constraints, Default, Reference, Expression)
 
 
@@ -45,8 +47,7 @@ def describe_elements(lattice: Lattice) -> dict[str, str]:
 def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
     """SHA-256 over all that a method's contract depends on, hexadecimal.
 
-    That is the method itself and every entity reachable from its types; descriptions count,
-    because they are what the author of the body was told.
+    That is the method itself and every entity reachable from its types, without descriptions.
     """
     declared = lattice.interfaces[interface].methods[method]
     pending = [declared.returns.type, *(param.type for param in declared.params.values())]
@@ -59,7 +60,8 @@ def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
     parts = dict(_flatten("method", declared))
     for name in sorted(reached):
         parts.update(_flatten(name, lattice.entities[name]))
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    conditions = {path: text for path, text in parts.items() if not path.endswith(_DESCRIPTION)}
+    return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
 
 
 def _entities_in(type_ref: TypeRef | None) -> Iterator[str]:
@@ -76,8 +78,9 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:
     """Elements below `path`; a value without parts of its own is one element."""
     if isinstance(value, Clause):
         name = f"{value.name}: " if value.name else ""
-        note = f"  # {value.description}" if value.description else ""
-        yield path, f"{name}{value.expression.source}{note}"
+        yield path, f"{name}{value.expression.source}"
+        if value.description:
+            yield f"{path}.{_DESCRIPTION}", value.description
     elif isinstance(value, Raises):
         yield f"{path}.{value.exception}", value.clause.expression.source
     elif isinstance(value, Mapping) and path.rpartition(".")[2] not in {"args", "parameters"}:
@@ -109,8 +112,8 @@ def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
             continue
         if isinstance(part, Mapping | tuple) or _has_elements(part):
             yield from _flatten(f"{path}.{one.name}", part)
-        elif one.name == "description":
-            yield f"{path}.description", _line(part)
+        elif one.name == _DESCRIPTION:
+            yield f"{path}.{_DESCRIPTION}", _line(part)
         elif text := _line(part):
             scalars.append(text if one.name == "type" else f"{one.name}={text}")
     if scalars:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lattice_lock.core.compiler import compile_lattice
@@ -12,7 +13,6 @@ from lattice_lock.core.project import find_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from lattice_lock.core.compiler import Compilation
     from lattice_lock.core.drift import Drift
@@ -58,10 +58,16 @@ def open_workspace(path: Path) -> Workspace:
         LockfileError: the lock is unreadable.
     """
     project = find_project(path)
-    lattice = load_lattice(project.lattice_path)
+    lattice = load_lattice(_shown(project.lattice_path))
     return Workspace(
         project=project,
         lattice=lattice,
         compilation=compile_lattice(lattice),
         lock=load_lock(project),
     )
+
+
+def _shown(path: Path) -> Path:
+    """The path as messages show it: relative to the working folder where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

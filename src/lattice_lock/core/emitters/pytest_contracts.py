@@ -44,13 +44,14 @@ _TAKEN = frozenset(
         "UUID",
         "ValidationError",
         "assume",
-        "conforms",
         "date",
         "datetime",
         "deepcopy",
         "example",
         "expected",
         "given",
+        "mismatch",
+        "problem",
         "result",
         "settings",
         "st",
@@ -58,14 +59,16 @@ _TAKEN = frozenset(
     }
 )
 
-_CONFORMS = '''
-def conforms(value: object, declared: TypeAdapter[Any]) -> bool:
-    """Whether a value is exactly what the lattice declares, without conversion."""
+_MISMATCH = '''
+def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
+    """How a value differs from what the lattice declares, empty where it does not."""
     try:
         declared.validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return ""
 '''
 
 _SHOWN = "{type(result).__name__} {result!r}"
@@ -121,7 +124,7 @@ class _ContractFile:
         ]
         head = "".join([*transitions, *self.results])
         helper = f"\n\n{UNIQUE_ITEMS_CHECK}\n" if "_without_repetition" in head else ""
-        body = f"{helper}\n{head}\n{_CONFORMS}" if head else _CONFORMS
+        body = f"{helper}\n{head}\n{_MISMATCH}" if head else _MISMATCH
         body += "".join(f"\n\n{block}" for block in [*entities, *self.blocks])
         text = header(self.lattice, f"Contracts of `{self.interface.name}`.")
         text += f"\n{self.imports.render(body)}\n{body}"
@@ -309,11 +312,8 @@ class _ContractFile:
         declaration = f"{name}: TypeAdapter[Any] = TypeAdapter({annotation})\n"
         if declaration not in self.results:
             self.results.append(declaration)
-        declared = f"{method.returns.type}"
-        return _assertion(
-            f"conforms(result, {name})",
-            f'f"{path}: expected {declared}, got {_SHOWN}"',
-        )
+        shown = f'f"{path}: expected {method.returns.type}, got {_SHOWN}: {{problem}}"'
+        return [f"problem = mismatch(result, {name})", *_assertion("not problem", shown)]
 
     def _transitions(self, method: Method, names: Mapping[str, str]) -> tuple[list[str], list[str]]:
         """Checks that a method which takes and returns one entity respects its transitions."""

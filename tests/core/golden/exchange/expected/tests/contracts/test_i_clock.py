@@ -18,13 +18,15 @@ from services.clock import Clock
 SECONDS_BETWEEN_RETURNS: TypeAdapter[Any] = TypeAdapter(Annotated[int, Field(ge=0)])
 
 
-def conforms(value: object, declared: TypeAdapter[Any]) -> bool:
-    """Whether a value is exactly what the lattice declares, without conversion."""
+def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
+    """How a value differs from what the lattice declares, empty where it does not."""
     try:
         declared.validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return ""
 
 
 @settings(
@@ -50,6 +52,7 @@ def conforms(value: object, declared: TypeAdapter[Any]) -> bool:
 def test_seconds_between_keeps_its_contract(start: datetime, end: datetime) -> None:
     assume(end >= start)
     result = Clock().seconds_between(start=start, end=end)
-    assert conforms(result, SECONDS_BETWEEN_RETURNS), (
-        f"interfaces.IClock.methods.seconds_between.returns: expected int, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, SECONDS_BETWEEN_RETURNS)
+    assert not problem, (
+        f"interfaces.IClock.methods.seconds_between.returns: expected int, got {type(result).__name__} {result!r}: {problem}"
     )

@@ -28,13 +28,15 @@ FEE_RETURNS: TypeAdapter[Any] = TypeAdapter(Decimal)
 SIDE_RETURNS: TypeAdapter[Any] = TypeAdapter(SideResult)
 
 
-def conforms(value: object, declared: TypeAdapter[Any]) -> bool:
-    """Whether a value is exactly what the lattice declares, without conversion."""
+def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
+    """How a value differs from what the lattice declares, empty where it does not."""
     try:
         declared.validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return ""
 
 
 def limit_order_values() -> st.SearchStrategy[LimitOrder]:
@@ -110,8 +112,9 @@ def test_fill_keeps_its_contract(order: LimitOrder, qty: int) -> None:
     old_order = deepcopy(order)
     status_before = order.status
     result = ExecutionService(clock=Clock()).fill(order=order, qty=qty)
-    assert conforms(result, FILL_RETURNS), (
-        f"interfaces.IExecutionService.methods.fill.returns: expected LimitOrder, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, FILL_RETURNS)
+    assert not problem, (
+        f"interfaces.IExecutionService.methods.fill.returns: expected LimitOrder, got {type(result).__name__} {result!r}: {problem}"
     )
     assert not (result.order_id == order.order_id) or result.status in {status_before, *LIMIT_ORDER_STATUS_TRANSITIONS.get(status_before, ())}, (
         f"entities.LimitOrder.transitions.status: {status_before} may not become {result.status}"
@@ -146,8 +149,9 @@ def test_fill_keeps_its_contract(order: LimitOrder, qty: int) -> None:
 @example(amount=Decimal("0.24"), vip=True)
 def test_fee_keeps_its_contract(amount: Decimal, vip: bool) -> None:
     result = ExecutionService(clock=Clock()).fee(amount=amount, vip=vip)
-    assert conforms(result, FEE_RETURNS), (
-        f"interfaces.IExecutionService.methods.fee.returns: expected decimal, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, FEE_RETURNS)
+    assert not problem, (
+        f"interfaces.IExecutionService.methods.fee.returns: expected decimal, got {type(result).__name__} {result!r}: {problem}"
     )
     assert not vip or result == 0, (
         "interfaces.IExecutionService.methods.fee.ensures[0]: implies(vip, result == 0)"
@@ -159,8 +163,9 @@ def test_fee_keeps_its_contract(amount: Decimal, vip: bool) -> None:
 
 def test_fee_example_0() -> None:
     result = ExecutionService(clock=Clock()).fee(amount=Decimal("10.00"), vip=False)
-    assert conforms(result, FEE_RETURNS), (
-        f"interfaces.IExecutionService.methods.fee.returns: expected decimal, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, FEE_RETURNS)
+    assert not problem, (
+        f"interfaces.IExecutionService.methods.fee.returns: expected decimal, got {type(result).__name__} {result!r}: {problem}"
     )
     expected = Decimal("2.5")
     assert result == expected, (
@@ -189,8 +194,9 @@ def test_fee_example_0() -> None:
 @example(order=LimitOrder(order_id=UUID("00000000-0000-4001-8000-000000000001"), customer_id=UUID("00000000-0000-4002-8000-000000000002"), price=Decimal("0.01"), quantity=10, status=LimitOrderStatus.PENDING, tags=[], placed=datetime.fromisoformat("2000-01-01T00:00:00+00:00")))
 def test_side_keeps_its_contract(order: LimitOrder) -> None:
     result = ExecutionService(clock=Clock()).side(order=order)
-    assert conforms(result, SIDE_RETURNS), (
-        f"interfaces.IExecutionService.methods.side.returns: expected SideResult, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, SIDE_RETURNS)
+    assert not problem, (
+        f"interfaces.IExecutionService.methods.side.returns: expected SideResult, got {type(result).__name__} {result!r}: {problem}"
     )
     assert result == 'buy' or order.quantity > 10, (
         "interfaces.IExecutionService.methods.side.ensures[0]: result == 'buy' or order.quantity > 10"

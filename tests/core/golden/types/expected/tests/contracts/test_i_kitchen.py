@@ -21,13 +21,15 @@ from shared.types_v1 import Everything, EverythingM
 SEVERAL_RETURNS: TypeAdapter[Any] = TypeAdapter(list[str] | None)
 
 
-def conforms(value: object, declared: TypeAdapter[Any]) -> bool:
-    """Whether a value is exactly what the lattice declares, without conversion."""
+def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
+    """How a value differs from what the lattice declares, empty where it does not."""
     try:
         declared.validate_python(value, strict=True)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"{place}: {first['msg']}" if place else str(first["msg"])
+    return ""
 
 
 def everything_values() -> st.SearchStrategy[Everything]:
@@ -139,8 +141,9 @@ def test_several_keeps_its_contract(result_: str, given_: int, one: Everything, 
     assume(not (given_ == 7))
     assume(not (given_ > 100))
     result = Kitchen().several(result_=result_, given=given_, one=one, many=many)
-    assert conforms(result, SEVERAL_RETURNS), (
-        f"interfaces.IKitchen.methods.several.returns: expected list[str] | null, got {type(result).__name__} {result!r}"
+    problem = mismatch(result, SEVERAL_RETURNS)
+    assert not problem, (
+        f"interfaces.IKitchen.methods.several.returns: expected list[str] | null, got {type(result).__name__} {result!r}: {problem}"
     )
     assert result is None or len(result) == given_, (
         "interfaces.IKitchen.methods.several.ensures[0]: result is None or len(result) == given"
