@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["contract_digest", "describe_elements"]
 
-_DESCRIPTION = "description"
+_DESCRIPTION = " description"  # the space keeps it apart from a field of that name
 
 _INLINE = (Constraints, Default, Reference, Expression)
 
@@ -80,18 +80,16 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:
         name = f"{value.name}: " if value.name else ""
         yield path, f"{name}{value.expression.source}"
         if value.description:
-            yield f"{path}.{_DESCRIPTION}", value.description
+            yield f"{path}{_DESCRIPTION}", value.description
     elif isinstance(value, Raises):
         yield f"{path}.{value.exception}", value.clause.expression.source
     elif isinstance(value, Mapping) and path.rpartition(".")[2] not in {"args", "parameters"}:
         for key, item in value.items():
             yield from _flatten(f"{path}.{key}", item)
-    elif isinstance(value, tuple) and value and isinstance(value[0], Raises):
-        for item in value:
-            yield from _flatten(path, item)
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
         for index, item in enumerate(value):
-            yield from _flatten(f"{path}[{index}]", item)
+            own = "" if isinstance(item, Raises) else f"[{index}]"
+            yield from _flatten(f"{path}{own}", item)
     elif _has_elements(value):
         yield from _flatten_parts(path, value)
     else:
@@ -112,8 +110,8 @@ def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
             continue
         if isinstance(part, Mapping | tuple) or _has_elements(part):
             yield from _flatten(f"{path}.{one.name}", part)
-        elif one.name == _DESCRIPTION:
-            yield f"{path}.{_DESCRIPTION}", _line(part)
+        elif one.name == "description":
+            yield f"{path}{_DESCRIPTION}", _line(part)
         elif text := _line(part):
             scalars.append(text if one.name == "type" else f"{one.name}={text}")
     if scalars:
