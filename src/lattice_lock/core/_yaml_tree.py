@@ -303,6 +303,8 @@ def _explain(file: str, error: yaml.MarkedYAMLError) -> tuple[SourceLocation, st
         hint = "Indent with spaces, and put values that begin with `%` or `@` into quotes."
     elif "mapping values are not allowed" in reason:
         hint = "Put a value that contains `: ` into quotes, and check the indentation."
+    elif "while parsing a flow mapping" in reason:
+        hint = 'Between `{` and `}` a type with brackets needs quotes: `{items: "list[Order]"}`.'
     elif "expected <block end>" in reason or "did not find expected" in reason:
         hint = "Check indentation, quotes and brackets here and in the line above."
     return (

@@ -161,9 +161,7 @@ def _raises_problems(
         verdicts = {holds(clause, names) for names in found}
         if None in verdicts or len(verdicts) > 1 or not _is_searchable(clause):
             continue
-        wide, tried = Search(lattice, method, breadth=_WIDE).satisfying(
-            _WITNESSES * _WIDE
-        )
+        wide, tried = Search(lattice, method, breadth=_WIDE).satisfying(_WITNESSES * _WIDE)
         verdicts = {holds(clause, names) for names in wide}
         if verdicts == {False}:
             yield _problem(
