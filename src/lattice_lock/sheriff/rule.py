@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     import ast
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from lattice_lock.sheriff.context import SheriffContext
     from lattice_lock.sheriff.module import Module, Span, Unparsable
-    from lattice_lock.sheriff.suppressions import Complaint
 
 __all__ = [
+    "Complaint",
     "GeneratedFileRule",
     "MissingFileRule",
     "ModuleRule",
@@ -63,6 +63,14 @@ class Violation:
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order of reports: by place, then by rule."""
         return self.file, self.line, self.column, self.id, self.message
+
+
+class Complaint(NamedTuple):
+    """Why a suppression comment, or one rule name in it, does not count."""
+
+    span: Span
+    message: str
+    hint: str
 
 
 class Rule:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lattice_lock.sheriff.module import Span
+from lattice_lock.sheriff.rule import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lattice_lock.sheriff.module import Module
     from lattice_lock.sheriff.rule import Violation
 
-__all__ = ["Complaint", "Suppression", "apply_suppressions"]
+__all__ = ["Suppression", "apply_suppressions"]
 
 _OPENING: Final = re.compile(r"#+\s*lattice\s*[:-]\s*ignore", re.IGNORECASE)
 _WELL_FORMED: Final = re.compile(r"# ?lattice:ignore\[(?P<rules>[^\[\]]*)\](?P<reason>.*)")
@@ -60,14 +61,6 @@ class Suppression:
             "reason": self.reason,
             "suppressed": self.suppressed,
         }
-
-
-class Complaint(NamedTuple):
-    """Why a suppression comment, or one rule name in it, does not count."""
-
-    span: Span
-    message: str
-    hint: str
 
 
 class _Comment(NamedTuple):

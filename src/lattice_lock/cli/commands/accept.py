@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lattice_lock.cli.commands.gauntlet import method_option, sandbox_option
+from lattice_lock.cli.judging import method_option, sandbox_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option
 from lattice_lock.core.workspace import open_workspace
 from lattice_lock.gauntlet.acceptance import Review, review_bodies

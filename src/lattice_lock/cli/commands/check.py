@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lattice_lock.cli.commands.gauntlet import render_reports, sandbox_option, seed_option
+from lattice_lock.cli.judging import render_reports, sandbox_option, seed_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, note
 from lattice_lock.core.drift import Drift, DriftKind
 from lattice_lock.core.workspace import open_workspace

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lattice_lock.sheriff.module import Module
-    from lattice_lock.sheriff.rule import Violation
-    from lattice_lock.sheriff.suppressions import Complaint
+    from lattice_lock.sheriff.rule import Complaint, Violation
 
 __all__ = ["IgnoreWithoutReason"]
 
