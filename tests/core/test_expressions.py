@@ -119,7 +119,7 @@ def refusal(source: str, scope: Scope = SCOPE) -> Problem:
         "(price if flag else 0) > 1",
         "result == old(price) + old(order.total)",
         "due >= '2024-02-29' and sent < '2024-02-29T00:00:00+01:00' and wait <= 'PT15M'",
-        "due + wait > due and (sent - sent) * 2 < wait",
+        "due + wait > due and (sent - sent) * 2 < wait and wait + 'PT1S' > wait",
         "key == '12345678-1234-5678-1234-567812345678'",
         "blob == b'x' and len(blob) < 9",
         "data == {'a': [1]} or data is None",

@@ -44,6 +44,7 @@ _DATE = ScalarType(ScalarName.DATE)
 _DATETIME = ScalarType(ScalarName.DATETIME)
 _TIMEDELTA = ScalarType(ScalarName.TIMEDELTA)
 _LARGEST_EXPONENT = 64
+_TIMES = (_DATE, _DATETIME, _TIMEDELTA)
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
 _SET_OPERATORS = (ast.BitAnd, ast.BitOr, ast.Sub)
 _FOREIGN_NAMES = {"true": "True", "false": "False", "null": "None", "nil": "None"}
@@ -181,6 +182,8 @@ def _binary(checker: Checker, node: ast.BinOp, env: Environment) -> Type:
         known = isinstance(node.op, _SET_OPERATORS)
         both = checker.unify(node.left, left, node.right, right) if known else None
     else:
+        if left in _TIMES and right == STR and checker.adapt(node.right, right, _TIMEDELTA):
+            right = _TIMEDELTA
         both = _MOMENTS.get((type(node.op), left, right))
     if both is None:
         raise Fault(

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
+from lattice_lock.core._aiming import aimed, places_compared
 from lattice_lock.core._constraint_checks import broken_constraint
 from lattice_lock.core._pattern_samples import matching_texts
 from lattice_lock.core.expressions import EvaluationError, constants, evaluate
@@ -28,11 +29,12 @@ from lattice_lock.core.type_refs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from lattice_lock.core._aiming import Target
     from lattice_lock.core.schema import Clause, Entity, Field, Lattice
 
-__all__ = ["Mined", "Pools", "holds"]
+__all__ = ["SEEN_DEPTH", "Mined", "Pools", "holds"]
 
 _T = TypeVar("_T")
 
@@ -42,7 +44,11 @@ _MOST_LISTS = 40
 _LONGEST_TEXT = 10_001
 _LONGEST_LIST = 501
 _DEEPEST = 2
-_RANDOM_ENTITIES = 96
+SEEN_DEPTH = _DEEPEST + 1
+"""How many steps (a field, an item) a clause may take into a value and still meet every kind."""
+
+_RANDOM_ENTITIES = 48
+_AIMED_EVERY = 6
 _SEED = 20_240_229
 
 _NO_CONSTRAINTS = Constraints()
@@ -100,8 +106,9 @@ class Pools:
     """Values per type for one lattice and one set of mined constants.
 
     Attributes:
-        has_gaps: whether some type yielded no value, or was cut off where it contains itself; what
-            holds for every value found may then not hold for every value.
+        has_gaps: whether some type yielded too few values for what holds for all of them to mean
+            anything.
+        is_cut: whether values further in than `SEEN_DEPTH` levels were left out.
     """
 
     def __init__(self, lattice: Lattice, mined: Mined, *, breadth: int = 1) -> None:
@@ -116,6 +123,7 @@ class Pools:
         self._mined = mined
         self._breadth = breadth
         self.has_gaps = False
+        self.is_cut = False
         self._entities: dict[tuple[str, int], list[Mapping[str, object]]] = {}
 
     def values(
@@ -124,7 +132,7 @@ class Pools:
         """Values that satisfy the constraints; empty when none was found."""
         if isinstance(kind, OptionalType):
             if depth > _DEEPEST and isinstance(kind.inner, EntityType):
-                self.has_gaps = True
+                self.is_cut = True
                 return [None]
             inner = self.values(kind.inner, constraints, depth)
             return [*inner[:1], None, *inner[1:]]
@@ -148,13 +156,14 @@ class Pools:
                 found.append(value)
                 if len(found) == _MOST_SCALARS * self._breadth:
                     break
-        self.has_gaps = self.has_gaps or not found
+        few = not found or (constraints.pattern is not None and len(found) == 1)
+        self.has_gaps = self.has_gaps or few
         return found
 
     def _lists(self, kind: ListType, constraints: Constraints, depth: int) -> list[object]:
         shortest = constraints.min_length or 0
         if depth > _DEEPEST and shortest == 0:
-            self.has_gaps = True
+            self.is_cut = True
             return [[]]
         items = self.values(kind.item, depth=depth + 1)
         if not items:
@@ -173,7 +182,7 @@ class Pools:
     def _dicts(self, kind: DictType, constraints: Constraints, depth: int) -> list[object]:
         shortest = constraints.min_length or 0
         if depth > _DEEPEST and shortest == 0:
-            self.has_gaps = True
+            self.is_cut = True
             return [{}]
         items = self.values(kind.value, depth=depth + 1)
         keys = [*dict.fromkeys([*self._mined.of(str), *_TEXTS])]
@@ -203,9 +212,19 @@ class Pools:
                     found.append(candidate)
                     if len(found) == _MOST_ENTITIES * self._breadth:
                         break
-            self.has_gaps = self.has_gaps or not found
+            self.has_gaps = self.has_gaps or self._is_narrow(entity, found, depth)
             self._entities[key] = found
         return self._entities[key]
+
+    def _is_narrow(self, entity: Entity, found: Sequence[Mapping[str, object]], depth: int) -> bool:
+        """Whether the invariants left a field with one value although it has several."""
+        if not found:
+            return True
+        return any(
+            all(one[field.name] == found[0][field.name] for one in found)
+            and len(self.field_values(field, depth + 1)) > 1
+            for field in entity.fields.values()
+        )
 
     def candidates(self, entity: Entity, depth: int = 0) -> Iterator[dict[str, object]]:
         """Values whose fields fit their types and constraints, invariants not yet considered."""
@@ -215,15 +234,32 @@ class Pools:
         if not all(fields.values()):
             return
         base = {name: values[0] for name, values in fields.items()}
+        targets = [
+            target
+            for clause in entity.ensures
+            for target in places_compared(clause.expression.tree)
+        ]
         yield base
+        yield from self._aimed(entity, base, targets)
         longest = max((len(values) for values in fields.values()), default=0)
         for index in range(1, longest):
             for name, values in fields.items():
                 if index < len(values):
                     yield {**base, name: values[index]}
         chance = random.Random(_SEED)  # noqa: S311 -- reproducible sampling, no secret
-        for _ in range(_RANDOM_ENTITIES * self._breadth):
-            yield {name: chance.choice(values) for name, values in fields.items()}
+        for index in range(_RANDOM_ENTITIES * self._breadth):
+            base = {name: chance.choice(values) for name, values in fields.items()}
+            yield base
+            if index % _AIMED_EVERY == 0:
+                yield from self._aimed(entity, base, targets)
+
+    def _aimed(
+        self, entity: Entity, base: Mapping[str, object], targets: Sequence[Target]
+    ) -> Iterator[dict[str, object]]:
+        for name, changed in aimed(base, targets):
+            field = entity.fields[name]
+            if self.fits(changed[name], field.type, field.constraints):
+                yield dict(changed)
 
     def field_values(self, field: Field, depth: int) -> list[object]:
         """Values of one field, its default first."""

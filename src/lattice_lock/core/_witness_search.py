@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import itertools
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from lattice_lock.core._evaluation import EvaluationError, run
+from lattice_lock.core._aiming import aimed, places_compared, side
 from lattice_lock.core._pools import Mined, Pools, holds
 from lattice_lock.core.type_refs import DictType, EntityType, ListType, OptionalType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lattice_lock.core.schema import Lattice, Method
     from lattice_lock.core.type_refs import TypeRef
 
-__all__ = ["Search", "mine", "places_compared", "reachable_entities"]
+__all__ = ["Search", "mine", "reachable_entities"]
 
 _RANDOM_INPUTS = 60
 _AIMED_FROM = 6
 _SEED = 17
-_BUDGET = 20_000
-
-_STEPS: dict[type, tuple[object, ...]] = {
-    int: (1, -1),
-    Decimal: (Decimal("0.01"), Decimal("-0.01"), Decimal(1), Decimal(-1)),
-    float: (0.01, -0.01),
-    date: (timedelta(days=1), timedelta(days=-1)),
-    datetime: (timedelta(seconds=1), timedelta(seconds=-1)),
-    timedelta: (timedelta(seconds=1), timedelta(seconds=-1)),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A place that a clause compares with something: `order.total` in `order.total <= 2 * qty`."""
-
-    path: tuple[str, ...]
-    other: ast.expr
 
 
 class Search:
@@ -115,16 +91,9 @@ class Search:
                     yield {**base, name: values[index]}
 
     def _aimed(self, base: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-        """Variants in which a compared place has, or just misses, the value it is compared with."""
-        for target in self._targets:
-            try:
-                value = run(target.other, base, base, _BUDGET)
-            except EvaluationError:
-                continue
-            for near in (value, *_neighbours(value)):
-                changed = _replaced(base, target.path, near)
-                if changed is not None and self._fits(changed, target.path[0]):
-                    yield changed
+        for name, changed in aimed(base, self._targets):
+            if self._fits(changed, name):
+                yield changed
 
     def _fits(self, names: Mapping[str, object], name: str) -> bool:
         param = self._method.params[name]
@@ -145,15 +114,7 @@ class Search:
     def regime(self, names: Mapping[str, object]) -> tuple[object, ...]:
         """On which side of every limit that the contract mentions an input lies."""
         sides: list[object] = [holds(one.clause, names) for one in self._method.raises]
-        for target in self._targets:
-            try:
-                place = _at(names, target.path)
-                other = run(target.other, names, names, _BUDGET)
-                above = bool(place > other)  # type: ignore[operator]  # refused below when not ordered
-                sides.append((above, place == other))
-            except (EvaluationError, TypeError):
-                sides.append(None)
-        return tuple(sides)
+        return (*sides, *(side(target, names) for target in self._targets))
 
 
 def mine(lattice: Lattice, method: Method) -> Mined:
@@ -188,70 +149,3 @@ def reachable_entities(lattice: Lattice, kinds: Iterable[TypeRef]) -> tuple[str,
             found[kind.name] = None
             stack.extend(field.type for field in lattice.entities[kind.name].fields.values())
     return tuple(found)
-
-
-def places_compared(tree: ast.expr) -> list[_Target]:
-    """Every place compared with something that can be computed from the inputs alone."""
-    bound = {
-        node.target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.comprehension) and isinstance(node.target, ast.Name)
-    }
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Compare):
-            continue
-        sides = [node.left, *node.comparators]
-        for left, right in itertools.pairwise(sides):
-            for place, other in ((left, right), (right, left)):
-                path = _path(place)
-                names = {part.id for part in ast.walk(other) if isinstance(part, ast.Name)}
-                null = isinstance(other, ast.Constant) and other.value is None
-                if path and path[0] not in bound and not null and not names & (bound | {"result"}):
-                    found.append(_Target(path, other))
-    return found
-
-
-def _path(node: ast.expr) -> tuple[str, ...]:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()
-
-
-def _at(names: Mapping[str, object], path: tuple[str, ...]) -> object:
-    value: object = names
-    for part in path:
-        if not isinstance(value, Mapping):
-            raise EvaluationError("null on the way")
-        value = value[part]
-    return value
-
-
-def _replaced(
-    names: Mapping[str, object], path: tuple[str, ...], value: object
-) -> Mapping[str, object] | None:
-    """The same inputs with another value at a place; None when that has the wrong type."""
-    first, *rest = path
-    present = names[first]
-    if rest:
-        if not isinstance(present, Mapping):
-            return None
-        inner = _replaced(present, tuple(rest), value)
-        return None if inner is None else {**names, first: inner}
-    if isinstance(present, Decimal) and type(value) is int:
-        value = Decimal(value)
-    if isinstance(present, float) and type(value) in (int, Decimal):
-        value = float(str(value))
-    if type(value) is not type(present) and present is not None:
-        return None
-    return {**names, first: value}
-
-
-def _neighbours(value: object) -> Iterator[object]:
-    for step in _STEPS.get(type(value), ()):
-        try:
-            yield value + step  # type: ignore[operator]  # the table pairs types that add up
-        except (OverflowError, ArithmeticError):
-            continue

@@ -11,7 +11,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from lattice_lock.core._observation import cannot_fail
-from lattice_lock.core._pools import Mined, Pools, holds
+from lattice_lock.core._pools import SEEN_DEPTH, Mined, Pools, holds
 from lattice_lock.core._witness_search import Search
 from lattice_lock.core.type_refs import JSON, DictType, EntityType, ListType, OptionalType
 from lattice_lock.exceptions import Problem
@@ -107,7 +107,7 @@ def _entity_problems(lattice: Lattice, entity: Entity) -> Iterator[Problem]:
         )
     states = [(value, None) for value in values]
     for clause in entity.ensures:
-        if not pools.has_gaps and cannot_fail(clause.expression, states, set(entity.fields)):
+        if _can_judge(clause, pools) and cannot_fail(clause.expression, states, set(entity.fields)):
             yield _always_true(clause)
     if not dead and judged == list(entity.ensures) and not pools.entities(entity.name):
         yield _problem(
@@ -183,7 +183,25 @@ def _seems_true(
     clause: Clause, search: Search, method: Method, found: Sequence[Mapping[str, object]]
 ) -> bool:
     states = _states(search, method, found)
-    return cannot_fail(clause.expression, states, _free_names(method)) and not search.pools.has_gaps
+    return cannot_fail(clause.expression, states, _free_names(method)) and _can_judge(
+        clause, search.pools
+    )
+
+
+def _can_judge(clause: Clause, pools: Pools) -> bool:
+    """Whether the values of the pools say something about all values that a clause looks at."""
+    if pools.has_gaps:
+        return False
+    if not pools.is_cut:
+        return True
+    steps = loops = 0
+    for node in ast.walk(clause.expression.tree):
+        loops += isinstance(node, ast.comprehension)
+        length, inner = 0, node
+        while isinstance(inner, ast.Attribute | ast.Subscript):
+            length, inner = length + 1, inner.value
+        steps = max(steps, length)
+    return (loops + 1) * steps + loops <= SEEN_DEPTH
 
 
 def _states(
