@@ -126,6 +126,7 @@ def test_links_out_of_the_project_are_reported_and_not_followed(tmp_path: Path) 
     source = tmp_path / "project" / "src"
     (source / "file.py").symlink_to(tmp_path / "outside" / "x.py")
     (source / "folder").symlink_to(tmp_path / "outside")
+    (source / ".cache").symlink_to(tmp_path / "outside")
     (source / "gone.py").symlink_to(source / "nowhere.py")
     (source / "loop.py").symlink_to(source / "loop.py")
     (source / "inside.py").symlink_to(tmp_path / "project" / "data")

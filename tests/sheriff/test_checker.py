@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import enum
 import inspect
+import itertools
 import pickle
 import subprocess
 import sys
@@ -84,6 +85,8 @@ interfaces:
 @settings(deadline=None)
 @given(_TEXTS)
 @example("name = f'{name}'\n__import__(name)")
+@example("(\\\n):\\(=")
+@example("@é")
 @example("A = 'A'\nclass Shop:\n    def total(self, price: A) -> A: ...")
 def test_any_text_has_a_verdict(text: str) -> None:
     """Whatever the text, the check ends, and every violation lies within the file."""
@@ -196,7 +199,8 @@ def test_violations_come_in_the_order_of_the_file(check: Check) -> None:
 
 def test_a_use_of_a_suppression_is_recorded(context: SheriffContext) -> None:
     """Each silenced rule is recorded with its reason and the number of its violations."""
-    text = "def f(a, b): ...  # lattice:ignore[missing-annotation]  a template calls it # noqa\n"
+    directive = "lattice:ignore[missing-annotation, missing-annotation]"
+    text = f"def f(a, b): ...  # {directive}  a template calls it # noqa\n"
     report = examine_source(context.source_file("src/a.py", text), context)
     assert report.violations == ()
     assert [use.to_dict() for use in report.suppressions] == [
@@ -208,6 +212,36 @@ def test_a_use_of_a_suppression_is_recorded(context: SheriffContext) -> None:
             "suppressed": 3,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("unparsable-file", "cannot be ignored"),
+        ("no-such-rule", "there is no rule"),
+        ("missing-annotation", "ignores nothing"),
+    ],
+)
+def test_a_useless_suppression_says_why(check: Check, rules: str, words: str) -> None:
+    """The message tells what cannot be ignored from what does not exist and what is not there."""
+    (violation,) = check(f"x = 1  # lattice:ignore[{rules}] for a reason\n")
+    assert words in violation.message
+
+
+def test_a_type_that_only_looks_right_is_told_apart(check: Check) -> None:
+    """Where the annotation reads like the lattice, the message names what it should mean."""
+    text = "Decimal = int\nclass Shop:\n    def total(self, price: Decimal) -> 'Decimal': ...\n"
+    for violation in check(text, "src/shop.py"):
+        assert violation.rule == "interface-conformance"
+        assert "not with the meaning of `decimal.Decimal`" in violation.message
+    assert len(check(text, "src/shop.py")) == 2
+
+
+def test_names_that_stand_for_each_other_are_given_up(check: Check) -> None:
+    """Aliases in a circle, with two ways on at every step, end after each was seen once."""
+    names = [f"a{n}" for n in range(30)]
+    text = "".join(f"{a} = {b}\n" for a, b in itertools.permutations(names, 2))
+    assert [violation.line for violation in check(f"{text}a0 = float\na3(1)\n")] == [872]
 
 
 def test_results_travel_between_processes(context: SheriffContext) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +98,7 @@ def check_project(
     chosen = None if paths is None else [files.relative(path) for path in paths]
     promised = {
         *context.generated,
-        *(posixpath.normpath(each.file) for each in context.lattice.interfaces.values()),
+        *(interface.file for interface in context.lattice.interfaces.values()),
     }
     # A file that is named is looked at, whatever it is called and wherever it lies.
     named = [path for path in chosen or () if files.is_file(path)]

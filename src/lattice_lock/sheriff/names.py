@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Final
 from lattice_lock.sheriff.scopes import Alias, Imported
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lattice_lock.sheriff.scopes import Scope
 
 __all__ = ["BUILTIN_NAMES", "Names"]
 
 BUILTIN_NAMES: Final = frozenset(dir(builtins))
 
-_MAX_ALIAS_HOPS: Final = 50
-"""Longest chain `a = b; c = a; ...` that is followed."""
+_MAX_ALIASES: Final = 200
+"""Most names that are followed through assignments such as `a = b` to learn about one name."""
 
 _MAX_LITERAL_PARTS: Final = 1000
 """Most pieces of a concatenated string that are put together."""
@@ -36,44 +38,48 @@ class Names:
 
         Built-ins are `builtins.<name>`. A name that several statements bind has several answers.
         """
-        return self._resolve(expression, scope, _MAX_ALIAS_HOPS)
-
-    def _resolve(self, expression: ast.expr, scope: Scope, hops: int) -> frozenset[str]:
-        attributes: list[str] = []
-        while isinstance(expression, ast.Attribute):
-            attributes.append(expression.attr)
-            expression = expression.value
-        if not isinstance(expression, ast.Name):
+        name, attributes = _dotted(expression)
+        if name is None:
             return _NOTHING
-        roots = self._resolve_name(expression.id, scope, hops)
-        if not attributes or not roots:
-            return roots
-        suffix = "." + ".".join(reversed(attributes))
-        return frozenset(root + suffix for root in roots)
+        roots = self._meanings(name, scope)
+        return frozenset(root + attributes for root in roots) if attributes else roots
 
-    def _resolve_name(self, name: str, scope: Scope, hops: int) -> frozenset[str]:
-        key = (id(scope), name)
-        known = self._known.get(key)
-        if known is not None or hops == 0:
-            return known or _NOTHING
-        self._known[key] = _NOTHING  # ends a chain that comes back to itself
-        bindings = scope.lookup(name)
-        found = self._unbound(name) if bindings is None else set()
-        for binding in bindings or ():
-            if isinstance(binding, Imported):
-                found.add(binding.name)
-            elif isinstance(binding, Alias):
-                found |= self._resolve(binding.value, binding.scope, hops - 1)
-        self._known[key] = frozenset(found)
+    def _meanings(self, name: str, scope: Scope) -> frozenset[str]:
+        owner = scope.owner(name)
+        if owner is None:
+            return self._unbound(name)
+        key = (id(owner), name)
+        if key not in self._known:
+            self._known[key] = frozenset(self._follow(name, owner))
         return self._known[key]
 
-    def _unbound(self, name: str) -> set[str]:
+    def _follow(self, name: str, owner: Scope) -> Iterator[str]:
+        """What a name means through every assignment that leads to it."""
+        pending = [(name, owner, "")]
+        seen = set(pending)
+        while pending:
+            name, owner, attributes = pending.pop()
+            for binding in owner.bindings[name]:
+                if isinstance(binding, Imported):
+                    yield binding.name + attributes
+                elif isinstance(binding, Alias):
+                    source, more = _dotted(binding.value)
+                    step = binding.scope.owner(source) if source is not None else None
+                    if source is not None and step is None:
+                        yield from (each + more + attributes for each in self._unbound(source))
+                    elif source is not None and step is not None:
+                        following = (source, step, more + attributes)
+                        if following not in seen and len(seen) < _MAX_ALIASES:
+                            seen.add(following)
+                            pending.append(following)
+
+    def _unbound(self, name: str) -> frozenset[str]:
         if name == "__builtins__":
-            return {"builtins"}
-        found = {f"{star}.{name}" for star in self._stars}
+            return frozenset(("builtins",))
+        found = [f"{star}.{name}" for star in self._stars]
         if name in BUILTIN_NAMES:
-            found.add(f"builtins.{name}")
-        return found
+            found.append(f"builtins.{name}")
+        return frozenset(found)
 
     def literal(self, expression: ast.expr, scope: Scope) -> str | None:
         """The string that an expression certainly is, or None.
@@ -107,7 +113,7 @@ class Names:
 
     def assigned(self, expression: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
         """Follow a name that is assigned exactly once to the expression that it was given."""
-        for _ in range(_MAX_ALIAS_HOPS):
+        for _ in range(_MAX_ALIASES):
             if not isinstance(expression, ast.Name):
                 break
             match scope.lookup(expression.id):
@@ -116,3 +122,14 @@ class Names:
                 case _:
                     break
         return expression, scope
+
+
+def _dotted(expression: ast.expr) -> tuple[str | None, str]:
+    """`a.b.c` as `("a", ".b.c")`; no name where it is anything else."""
+    attributes: list[str] = []
+    while isinstance(expression, ast.Attribute):
+        attributes.append(f".{expression.attr}")
+        expression = expression.value
+    if not isinstance(expression, ast.Name):
+        return None, ""
+    return expression.id, "".join(reversed(attributes))

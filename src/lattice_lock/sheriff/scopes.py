@@ -57,11 +57,16 @@ class Scope:
 
     def lookup(self, name: str) -> list[Binding] | None:
         """Every binding of `name` that is visible here; None where nothing binds it."""
+        owner = self.owner(name)
+        return None if owner is None else owner.bindings[name]
+
+    def owner(self, name: str) -> Scope | None:
+        """The block whose binding of `name` is visible here; None where nothing binds it."""
         scope: Scope | None = self
         see_class = True
         while scope is not None:
             if name in scope.bindings and (see_class or scope.kind != "class"):
-                return scope.bindings[name]
+                return scope
             # Functions do not see the names of the class around them; type parameters do.
             see_class = scope.kind == "type parameters"
             scope = scope.parent

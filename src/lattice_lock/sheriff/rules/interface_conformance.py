@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import posixpath
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from typing_extensions import override
@@ -85,7 +84,7 @@ class InterfaceConformance(ModuleRule, MissingFileRule):
 
 def _interfaces_in(path: str, context: SheriffContext) -> Iterator[Interface]:
     for interface in context.lattice.interfaces.values():
-        if posixpath.normpath(interface.file) == path:
+        if interface.file == path:
             yield interface
 
 
