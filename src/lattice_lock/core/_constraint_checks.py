@@ -74,8 +74,13 @@ def _broken_digits(value: object, constraints: Constraints) -> str | None:
     digits, places = decimal_shape(Decimal(value))
     if constraints.scale is not None and places > constraints.scale:
         return f"must have at most {constraints.scale} digits after the decimal point"
-    if constraints.precision is not None and digits > constraints.precision:
-        return f"must have at most {constraints.precision} digits"
+    if constraints.precision is not None:
+        if digits > constraints.precision:
+            return f"must have at most {constraints.precision} digits"
+        # As in SQL's NUMERIC: places that `scale` reserves are not free for whole digits.
+        whole = constraints.precision - (constraints.scale or 0)
+        if digits - places > whole:
+            return f"must have at most {whole} digits before the decimal point"
     return None
 
 
