@@ -79,6 +79,7 @@ def test_nothing_keeps_its_contract() -> None:
     many=st.dictionaries(st.text(max_size=20), st.lists(st.deferred(everything_values), max_size=1), max_size=8),
 )
 @example(result_="a", given_=7, one=Everything(a="a", b=95, c=Decimal("1.50"), d=0.0, e=False, f=UUID("00000000-0000-4001-8000-000000000001"), g=date(2020, 1, 1), h=datetime.fromisoformat("2029-12-31T23:59:59+00:00"), i=timedelta(seconds=1), j=b'aaaa', k={}, l={}, m=EverythingM.V_1ST, n=[], o=None), many={})
+@example(result_="aaaa", given_=7, one=Everything(a="ab", b=50, c=Decimal("4"), d=0.1, e=True, f=UUID("00000000-0000-4002-8000-000000000002"), g=date(2021, 2, 4), h=datetime.fromisoformat("2001-02-04T00:00:00+00:00"), i=timedelta(seconds=1), j=b'a', k=0, l={"a": 0}, m=EverythingM.IN_PROGRESS, n=[], o="BB111"), many={"a": [], "": [], "b": [], "A": [], "0": [], "ab": [], " a ": [], "é": [], "a1": []})
 def test_several_raises_value_error(result_: str, given_: int, one: Everything, many: dict[str, list[Everything]]) -> None:
     assume(given_ == 7)
     expected: tuple[type[Exception], ...] = (ValueError,)
@@ -106,6 +107,7 @@ def test_several_raises_value_error(result_: str, given_: int, one: Everything, 
     many=st.dictionaries(st.text(max_size=20), st.lists(st.deferred(everything_values), max_size=1), max_size=8),
 )
 @example(result_="a", given_=101, one=Everything(a="a", b=95, c=Decimal("1.50"), d=0.0, e=False, f=UUID("00000000-0000-4001-8000-000000000001"), g=date(2020, 1, 1), h=datetime.fromisoformat("2029-12-31T23:59:59+00:00"), i=timedelta(seconds=1), j=b'aaaa', k={}, l={}, m=EverythingM.V_1ST, n=[], o=None), many={})
+@example(result_="aaaa", given_=101, one=Everything(a="ab", b=50, c=Decimal("4"), d=0.1, e=True, f=UUID("00000000-0000-4002-8000-000000000002"), g=date(2021, 2, 4), h=datetime.fromisoformat("2001-02-04T00:00:00+00:00"), i=timedelta(seconds=1), j=b'a', k=0, l={"a": 0}, m=EverythingM.IN_PROGRESS, n=[], o="BB111"), many={"a": [], "": [], "b": [], "A": [], "0": [], "ab": [], " a ": [], "é": [], "a1": []})
 def test_several_raises_lookup_error(result_: str, given_: int, one: Everything, many: dict[str, list[Everything]]) -> None:
     assume(given_ > 100)
     expected: tuple[type[Exception], ...] = (LookupError,)
@@ -137,6 +139,9 @@ def test_several_raises_lookup_error(result_: str, given_: int, one: Everything,
 @example(result_="a", given_=8, one=Everything(a="a", b=95, c=Decimal("1.50"), d=0.0, e=False, f=UUID("00000000-0000-4001-8000-000000000001"), g=date(2020, 1, 1), h=datetime.fromisoformat("2029-12-31T23:59:59+00:00"), i=timedelta(seconds=1), j=b'aaaa', k={}, l={}, m=EverythingM.V_1ST, n=[], o=None), many={})
 @example(result_="a", given_=6, one=Everything(a="a", b=95, c=Decimal("1.50"), d=0.0, e=False, f=UUID("00000000-0000-4001-8000-000000000001"), g=date(2020, 1, 1), h=datetime.fromisoformat("2029-12-31T23:59:59+00:00"), i=timedelta(seconds=1), j=b'aaaa', k={}, l={}, m=EverythingM.V_1ST, n=[], o=None), many={})
 @example(result_="a", given_=99, one=Everything(a="a", b=95, c=Decimal("1.50"), d=0.0, e=False, f=UUID("00000000-0000-4001-8000-000000000001"), g=date(2020, 1, 1), h=datetime.fromisoformat("2029-12-31T23:59:59+00:00"), i=timedelta(seconds=1), j=b'aaaa', k={}, l={}, m=EverythingM.V_1ST, n=[], o=None), many={})
+@example(result_="aaaa", given_=100, one=Everything(a="ab", b=50, c=Decimal("4"), d=0.1, e=True, f=UUID("00000000-0000-4002-8000-000000000002"), g=date(2021, 2, 4), h=datetime.fromisoformat("2001-02-04T00:00:00+00:00"), i=timedelta(seconds=1), j=b'a', k=0, l={"a": 0}, m=EverythingM.IN_PROGRESS, n=[], o="BB111"), many={"a": [], "": [], "b": [], "A": [], "0": [], "ab": [], " a ": [], "é": [], "a1": []})
+@example(result_="aaaa", given_=8, one=Everything(a="ab", b=50, c=Decimal("4"), d=0.1, e=True, f=UUID("00000000-0000-4002-8000-000000000002"), g=date(2021, 2, 4), h=datetime.fromisoformat("2001-02-04T00:00:00+00:00"), i=timedelta(seconds=1), j=b'a', k=0, l={"a": 0}, m=EverythingM.IN_PROGRESS, n=[], o="BB111"), many={"a": [], "": [], "b": [], "A": [], "0": [], "ab": [], " a ": [], "é": [], "a1": []})
+@example(result_="aaaa", given_=99, one=Everything(a="ab", b=50, c=Decimal("4"), d=0.1, e=True, f=UUID("00000000-0000-4002-8000-000000000002"), g=date(2021, 2, 4), h=datetime.fromisoformat("2001-02-04T00:00:00+00:00"), i=timedelta(seconds=1), j=b'a', k=0, l={"a": 0}, m=EverythingM.IN_PROGRESS, n=[], o="BB111"), many={"a": [], "": [], "b": [], "A": [], "0": [], "ab": [], " a ": [], "é": [], "a1": []})
 def test_several_keeps_its_contract(result_: str, given_: int, one: Everything, many: dict[str, list[Everything]]) -> None:
     assume(not (given_ == 7))
     assume(not (given_ > 100))
