@@ -1,0 +1,1 @@
+"""Clients for model providers: one file for each, named as the provider's id."""

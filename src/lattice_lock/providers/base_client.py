@@ -1,0 +1,203 @@
+"""What every provider client does the same way.
+
+`chat_completion` and `stream` are final: deadline, retries, attempt count, timing and cost sit here
+once. A provider translates one request into one answer, and reports every failure as an
+`APIClientError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from contextlib import aclosing
+from typing import TYPE_CHECKING, ClassVar, final
+
+import msgspec
+
+from lattice_lock.exceptions import (
+    APIClientError,
+    IncompleteStreamError,
+    ProviderTimeoutError,
+)
+from lattice_lock.messages import ChatRequest, ChatResponse, StreamEnd
+from lattice_lock.providers.retry import RetryPolicy, RetryQuota
+from lattice_lock.providers.transport import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from decimal import Decimal
+
+    from lattice_lock.messages import ModelId, StreamEvent
+    from lattice_lock.providers.transport import Transport
+    from lattice_lock.settings import Settings
+
+__all__ = ["BaseAPIClient"]
+
+_LOG = logging.getLogger(__name__)
+_DEFAULT_RETRY = RetryPolicy()
+
+
+class BaseAPIClient(ABC):
+    """One provider. A client belongs to one event loop; `aclose` it when done.
+
+    The transport is shared between clients and closed by whoever made it.
+    """
+
+    provider: ClassVar[str]
+    """The provider's id, which is also the name of the file that defines the client."""
+
+    def __init__(
+        self, settings: Settings, transport: Transport, *, retry: RetryPolicy = _DEFAULT_RETRY
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._retry = retry
+        self._quota = RetryQuota()
+
+    @classmethod
+    def missing_setting(cls, settings: Settings) -> str | None:  # noqa: ARG003  # for subclasses
+        """What to set before this provider can be called, as a sentence; None if nothing."""
+        return None
+
+    @final
+    async def chat_completion(self, request: ChatRequest) -> ChatResponse:
+        """The whole answer to `request`.
+
+        Raises:
+            APIClientError: no attempt succeeded; the error of the last one, with its number.
+        """
+        call = self._begin(request)
+        while True:
+            call.attempt += 1
+            try:
+                return self._complete(call, await self._answer(call))
+            except APIClientError as error:
+                if not await self._may_retry(call, error):
+                    raise
+
+    @final
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
+        """The answer as it is made; the last event is a `StreamEnd` with all of it.
+
+        Attempts are repeated only until the first event. Close the generator, or cancel whoever
+        iterates it, to stop the provider at once: `async with aclosing(client.stream(...))`.
+
+        Raises:
+            APIClientError: before the first event, no attempt succeeded; later, the stream broke.
+        """
+        call = self._begin(request)
+        while True:
+            call.attempt += 1
+            end: StreamEnd | None = None
+            delivered = False
+            try:
+                async with aclosing(self._stream_impl(request, call.deadline)) as events:
+                    async for event in events:
+                        if isinstance(event, StreamEnd):
+                            end = event
+                            break
+                        delivered = True
+                        yield event
+                if end is None:
+                    raise _without_end(request)
+            except APIClientError as error:
+                if delivered or not await self._may_retry(call, error):
+                    call.describe(error)
+                    raise
+            else:
+                yield StreamEnd(response=self._complete(call, end.response))
+                return
+
+    async def list_models(self) -> tuple[ModelId, ...]:
+        """The models that can be called now, in the provider's order.
+
+        Raises:
+            APIClientError: the provider cannot be asked; the error says what to do.
+        """
+        return ()
+
+    async def aclose(self) -> None:  # noqa: B027  # most clients hold nothing
+        """Release what this client alone holds."""
+
+    @abstractmethod
+    async def _chat_completion_impl(self, request: ChatRequest, deadline: Deadline) -> ChatResponse:
+        """One attempt. Timing, attempts and cost are filled in by the caller."""
+
+    @abstractmethod
+    def _stream_impl(
+        self, request: ChatRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """One attempt as events, a `StreamEnd` last; it keeps the deadline itself."""
+
+    def _cost_usd(self, response: ChatResponse) -> Decimal | None:  # noqa: ARG002  # for subclasses
+        """US dollars that the answer costs, None where that is unknown."""
+        return None
+
+    def _begin(self, request: ChatRequest) -> _Call:
+        if request.model.provider != self.provider:
+            raise request.refusal(
+                "model", f"`{request.model}` is no model of the provider `{self.provider}`."
+            )
+        self._quota.earn()
+        return _Call(request)
+
+    async def _answer(self, call: _Call) -> ChatResponse:
+        try:
+            async with asyncio.timeout_at(call.deadline.at) as scope:
+                return await self._chat_completion_impl(call.request, call.deadline)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise ProviderTimeoutError(
+                f"No answer within the {call.deadline.total_s:g} s that the call had.",
+                provider=self.provider,
+                model=call.request.model.name,
+            ) from None
+
+    async def _may_retry(self, call: _Call, error: APIClientError) -> bool:
+        """Wait for the next attempt; False if there is to be none."""
+        call.describe(error)
+        wait_s = self._retry.wait_s(error, attempt=call.attempt)
+        if wait_s is None or wait_s >= call.deadline.remaining_s() or not self._quota.take():
+            return False
+        _LOG.info(
+            "provider.retried provider=%s model=%s code=%s attempt=%d wait_s=%.3f",
+            *(self.provider, call.request.model.name, error.code, call.attempt, wait_s),
+        )
+        await asyncio.sleep(wait_s)
+        return True
+
+    def _complete(self, call: _Call, response: ChatResponse) -> ChatResponse:
+        return msgspec.structs.replace(
+            response,
+            latency_ms=(time.perf_counter() - call.started) * 1000.0,
+            attempts=call.attempt,
+            cost_usd=self._cost_usd(response),
+        )
+
+
+class _Call:
+    """One call while it runs."""
+
+    __slots__ = ("attempt", "deadline", "request", "started")
+
+    def __init__(self, request: ChatRequest) -> None:
+        self.request = request
+        self.deadline = Deadline.after(request.timeout_s)
+        self.started = time.perf_counter()
+        self.attempt = 0
+
+    def describe(self, error: APIClientError) -> None:
+        """Say in the error which attempt of which model it was."""
+        error.attempt = self.attempt
+        error.model = error.model or self.request.model.name
+
+
+def _without_end(request: ChatRequest) -> IncompleteStreamError:
+    return IncompleteStreamError(
+        "The stream ended without saying so; the text may be cut off.",
+        provider=request.model.provider,
+        model=request.model.name,
+    )

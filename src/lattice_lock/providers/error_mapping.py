@@ -1,0 +1,167 @@
+"""Which error a provider's answer is: by its own code first, then by HTTP status.
+
+Wording decides only where a server has no code for it; every such text is in one table here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lattice_lock.exceptions import (
+    APIClientError,
+    AuthenticationError,
+    ConflictError,
+    ContentFilteredError,
+    ContextLengthError,
+    InvalidRequestError,
+    InvalidResponseError,
+    ModelNotAvailableError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderTimeoutError,
+    QuotaExhaustedError,
+    RateLimitError,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ErrorFacts", "error_kind", "openai_error_facts"]
+
+_MAX_MESSAGE = 500
+
+# Codes that mean one thing whatever the status beside them.
+_BY_CODE: Mapping[str, type[APIClientError]] = {
+    "invalid_api_key": AuthenticationError,
+    "authentication_error": AuthenticationError,
+    "insufficient_quota": QuotaExhaustedError,
+    "credit_balance_exhausted": QuotaExhaustedError,
+    "rate_limit_exceeded": RateLimitError,
+    "rate_limit_error": RateLimitError,
+    "slow_down": RateLimitError,
+    "overloaded_error": OverloadedError,
+    "unavailable_error": OverloadedError,
+    "model_not_found": ModelNotAvailableError,
+    "context_length_exceeded": ContextLengthError,
+    "exceed_context_size_error": ContextLengthError,
+    "truncate_prompt_error": ContextLengthError,
+    "content_filter": ContentFilteredError,
+    "content_policy_violation": ContentFilteredError,
+    "invalid_prompt": ContentFilteredError,
+}
+
+_BY_STATUS: Mapping[int, type[APIClientError]] = {
+    401: AuthenticationError,
+    402: QuotaExhaustedError,
+    403: PermissionDeniedError,
+    404: ModelNotAvailableError,
+    408: ProviderTimeoutError,
+    409: ConflictError,
+    413: ContextLengthError,
+    424: ServerError,
+    429: RateLimitError,
+    499: ProviderTimeoutError,
+    503: OverloadedError,
+    529: OverloadedError,
+}
+
+# Codes too general to stand above a status; they decide where an error comes inside a 200 stream.
+_BY_GENERAL_CODE: Mapping[str, type[APIClientError]] = {
+    "api_error": ServerError,
+    "server_error": ServerError,
+    "internal_error": ServerError,
+    "internal_server_error": ServerError,
+    "InternalServerError": ServerError,
+    "invalid_request_error": InvalidRequestError,
+    "BadRequestError": InvalidRequestError,
+    "not_found_error": ModelNotAvailableError,
+    "NotFoundError": ModelNotAvailableError,
+    "permission_error": PermissionDeniedError,
+    "not_supported_error": InvalidRequestError,
+}
+
+_BY_TEXT = (
+    # vLLM has only BadRequestError for it; protocol.py and serving_engine.py.
+    (re.compile(r"maximum context length", re.IGNORECASE), ContextLengthError),
+)
+
+_CLIENT_ERRORS = range(400, 500)
+_SERVER_ERRORS = range(500, 600)
+
+
+class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an error body says.
+
+    Attributes:
+        message: the provider's words, for a person.
+        codes: its codes and types, the most specific first.
+        status: a status inside the body, where HTTP's own says 200.
+        parameter: the request parameter it complains about.
+    """
+
+    message: str
+    codes: tuple[str, ...] = ()
+    status: int | None = None
+    parameter: str | None = None
+
+
+def error_kind(status: int, facts: ErrorFacts) -> type[APIClientError]:
+    """The class of error for an answer with `status` (200 inside a stream) and `facts`."""
+    for code in facts.codes:
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+    if status < min(_CLIENT_ERRORS):
+        status = facts.status or status
+    kind = _BY_STATUS.get(status) or _by_general_code(status, facts)
+    if kind is InvalidRequestError:
+        for pattern, special in _BY_TEXT:
+            if pattern.search(facts.message):
+                return special
+    return kind
+
+
+def _by_general_code(status: int, facts: ErrorFacts) -> type[APIClientError]:
+    if status in _CLIENT_ERRORS:
+        return InvalidRequestError
+    if status in _SERVER_ERRORS:
+        return ServerError
+    for code in facts.codes:
+        if code in _BY_GENERAL_CODE:
+            return _BY_GENERAL_CODE[code]
+    return InvalidResponseError
+
+
+def openai_error_facts(body: object) -> ErrorFacts | None:
+    """What a decoded body of the OpenAI family says is wrong; None where it says nothing.
+
+    Forms: `{"error": {"message", "type", "param", "code"}}` with a text or (vLLM, llama.cpp) a
+    status as `code`; `{"error": "text"}` (Ollama); `{"detail": ...}` and `{"message": ...}`
+    (proxies and older vLLM).
+    """
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error") or body.get("detail") or body
+    if isinstance(error, str):
+        return ErrorFacts(message=_shorten(error))
+    if isinstance(error, list):
+        return ErrorFacts(message=_shorten(msgspec.json.encode(error).decode()))
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return None
+    codes = tuple(c for c in (error.get("code"), error.get("type")) if isinstance(c, str))
+    status = error.get("code")
+    parameter = error.get("param")
+    return ErrorFacts(
+        message=_shorten(error["message"]),
+        codes=codes,
+        status=status if isinstance(status, int) else None,
+        parameter=parameter if isinstance(parameter, str) else None,
+    )
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MAX_MESSAGE else f"{line[:_MAX_MESSAGE]}..."

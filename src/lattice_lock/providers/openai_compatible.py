@@ -1,0 +1,222 @@
+"""Clients of servers that speak OpenAI's chat completions.
+
+A provider that differs only in address and key is a subclass with class variables:
+
+    class GroqClient(OpenAICompatibleClient):
+        provider = "groq"
+        base_url = "https://api.groq.com/openai/v1"
+        key_variable = "GROQ_API_KEY"
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
+from typing_extensions import override
+
+from lattice_lock.exceptions import IncompleteStreamError, ProviderUnavailableError
+from lattice_lock.messages import ModelId, StreamEnd
+from lattice_lock.providers.chat_completions import (
+    ChatChunk,
+    ChatCompletion,
+    ChatDialect,
+    StreamAssembler,
+    chat_body,
+    chat_response,
+)
+from lattice_lock.providers.error_mapping import ErrorFacts
+from lattice_lock.providers.http_client import HttpAPIClient
+from lattice_lock.providers.sse import SseParser
+from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, HttpRequest, Timeouts
+from lattice_lock.settings import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
+    from lattice_lock.providers.transport import HttpResponse
+    from lattice_lock.settings import Settings
+
+__all__ = ["OpenAICompatibleClient"]
+
+_T = TypeVar("_T")
+
+_LIST_TIMEOUT_S = 10.0
+_LIST_TIMEOUTS = Timeouts(connect_s=2.0)
+_STREAM_TIMEOUTS = Timeouts()
+_DONE = b"[DONE]"
+_DRAIN_S = 0.25
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
+
+_WHOLE = msgspec.json.Decoder(ChatCompletion)
+_CHUNK = msgspec.json.Decoder(ChatChunk)
+
+
+class _ListedModel(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _ModelList(msgspec.Struct, frozen=True):
+    data: list[_ListedModel]
+
+
+_MODELS = msgspec.json.Decoder(_ModelList)
+
+
+class OpenAICompatibleClient(HttpAPIClient):
+    """One provider behind `POST /chat/completions`."""
+
+    base_url: ClassVar[str]
+    """Where the API is, without a trailing slash."""
+
+    key_variable: ClassVar[str | None] = None
+    """Variable that holds the key, None where no key is needed."""
+
+    dialect: ClassVar[ChatDialect] = ChatDialect()
+
+    @classmethod
+    @override
+    def missing_setting(cls, settings: Settings) -> str | None:
+        if cls.key_variable and settings.secret(cls.key_variable) is None:
+            return f"Set `{cls.key_variable}`."
+        return None
+
+    @override
+    async def list_models(self) -> tuple[ModelId, ...]:
+        request = self._request("GET", "/models", model=None)
+        deadline = Deadline.after(_LIST_TIMEOUT_S)
+        async with self._open(request, deadline=deadline, timeouts=_LIST_TIMEOUTS) as response:
+            listed = self._decode(_MODELS, await response.read(), request, response)
+        return tuple(ModelId(provider=self.provider, name=entry.id) for entry in listed.data)
+
+    def _base_url(self) -> str:
+        return self.base_url
+
+    @override
+    def _key(self) -> Secret | None:
+        return self._settings.secret(self.key_variable) if self.key_variable else None
+
+    @override
+    async def _chat_completion_impl(self, request: ChatRequest, deadline: Deadline) -> ChatResponse:
+        body = chat_body(request, self.dialect, stream=False)
+        http = self._request("POST", "/chat/completions", model=request.model.name, body=body)
+        async with self._open(http, deadline=deadline, timeouts=WHOLE_ANSWER) as response:
+            content = await response.read()
+            self._refuse_error(http, content, response)
+            wire = self._decode(_WHOLE, content, http, response)
+            answer = chat_response(request.model, wire)
+            return self._with_request_id(answer, response)
+
+    @override
+    async def _stream_impl(
+        self, request: ChatRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamEvent, None]:
+        body = chat_body(request, self.dialect, stream=True)
+        http = self._request("POST", "/chat/completions", model=request.model.name, body=body)
+        http.headers["Accept"] = "text/event-stream"
+        async with self._open(http, deadline=deadline, timeouts=_STREAM_TIMEOUTS) as response:
+            await self._expect_events(http, response)
+            assembler = StreamAssembler(request.model)
+            parser = SseParser()
+            ended = False
+            while not ended:
+                chunk = await response.read_chunk()
+                for _, data in parser.feed(chunk) if chunk else parser.finish():
+                    if data == _DONE:
+                        ended = True
+                        break
+                    for event in self._take(assembler, data, http, response):
+                        yield event
+                if not chunk and not ended:
+                    raise self._error(
+                        IncompleteStreamError,
+                        http,
+                        "The stream ended without `[DONE]`; the text may be cut off.",
+                        response=response,
+                    )
+            answer = assembler.finish()
+            await response.drain(_DRAIN_S)
+            yield StreamEnd(response=self._with_request_id(answer, response))
+
+    def _take(
+        self, assembler: StreamAssembler, data: bytes, request: HttpRequest, response: HttpResponse
+    ) -> list[StreamEvent]:
+        chunk = self._decode(_CHUNK, data, request, response)
+        if chunk.error:
+            facts = self._error_facts({"error": chunk.error})
+            unknown = ErrorFacts(message="The stream broke with an error of unknown form.")
+            raise self._reported(request, facts or unknown, response=response)
+        return assembler.feed(chunk)
+
+    async def _expect_events(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Refuse an answer that is no event stream; an error may hide in it."""
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return
+        content = await response.read()
+        self._refuse_error(request, content, response)
+        kind = response.headers.get("content-type", "no content type")
+        raise self._unreadable(
+            request, f"A stream was asked for, but the answer is `{kind}`.", response=response
+        )
+
+    def _refuse_error(self, request: HttpRequest, content: bytes, response: HttpResponse) -> None:
+        """Raise the error that a body with status 200 holds; other bodies pass."""
+        if b'"error"' not in content:
+            return
+        try:
+            body = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        if isinstance(body, dict) and body.get("error") and (facts := self._error_facts(body)):
+            raise self._reported(request, facts, response=response)
+
+    def _with_request_id(self, answer: ChatResponse, response: HttpResponse) -> ChatResponse:
+        request_id = self._request_id(response.headers)
+        return msgspec.structs.replace(answer, request_id=request_id) if request_id else answer
+
+    def _decode(
+        self,
+        decoder: msgspec.json.Decoder[_T],
+        content: bytes,
+        request: HttpRequest,
+        response: HttpResponse,
+    ) -> _T:
+        try:
+            return decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            kind = response.headers.get("content-type", "no content type")
+            raise self._unreadable(
+                request,
+                f"The answer (`{kind}`) is not in the chat-completions format: {error}.",
+                response=response,
+            ) from error
+
+    def _request(
+        self, method: str, path: str, *, model: str | None, body: dict[str, Any] | None = None
+    ) -> HttpRequest:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return HttpRequest(
+            provider=self.provider,
+            model=model,
+            method=method,
+            url=self._base_url() + path,
+            headers=headers,
+            secret_headers=self._authorization(),
+            body=None if body is None else msgspec.json.encode(body),
+        )
+
+    def _authorization(self) -> dict[str, Secret]:
+        key = self._key()
+        if key is None:
+            return {}
+        if not _HEADER_VALUE.fullmatch(key.reveal()):
+            raise ProviderUnavailableError(
+                f"The key of `{self.provider}` holds characters that no key has.",
+                provider=self.provider,
+                hint="Set it again without quotes, spaces and line ends.",
+            )
+        return {"Authorization": Secret(f"Bearer {key.reveal()}")}
