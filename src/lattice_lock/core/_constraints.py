@@ -7,6 +7,7 @@ import warnings
 from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
+from lattice_lock.core._character_sets import after_set
 from lattice_lock.core._constraint_checks import contradiction, without_null
 from lattice_lock.core._literals import FORMATS
 from lattice_lock.core._section import describe
@@ -209,7 +210,7 @@ def _slow_pattern(text: str) -> tuple[str, str | None] | None:
             place, closed = place + 2, False
             continue
         if character == "[":
-            place, closed = _after_set(text, place), False
+            place, closed = after_set(text, place), False
             continue
         repeat = _REPEAT.match(text, place)
         if repeat is not None:
@@ -232,14 +233,3 @@ def _slow_pattern(text: str) -> tuple[str, str | None] | None:
             repeats[-1] = repeats[-1] or closed
         place += 1
     return None
-
-
-def _after_set(text: str, place: int) -> int:
-    """Index after the `]` that ends the character set which begins at `place`."""
-    place += 1
-    if text[place : place + 1] == "^":
-        place += 1
-    place += 1  # a `]` in first place is a member
-    while place < len(text) and text[place] != "]":
-        place += 2 if text[place] == "\\" else 1
-    return place + 1

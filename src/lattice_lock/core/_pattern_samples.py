@@ -10,6 +10,8 @@ import re
 import string
 from functools import lru_cache
 
+from lattice_lock.core._character_sets import after_set
+
 __all__ = ["matching_texts"]
 
 _CANDIDATES = f"aA0bB1zZ9_- .,:;/@#+{string.ascii_letters}{string.digits}{string.punctuation}\té"
@@ -106,7 +108,7 @@ class _Sampler:
         if character == "(":
             return self._group(depth)
         if character == "[":
-            end = _after_set(self._pattern, self._place)
+            end = after_set(self._pattern, self._place)
             piece = self._pattern[self._place : end]
             self._place = end
             return self._pick(piece)
@@ -146,12 +148,3 @@ class _Sampler:
         if not fitting:
             raise _UnknownSyntaxError
         return fitting[self._choice % len(fitting)]
-
-
-def _after_set(pattern: str, place: int) -> int:
-    """Index after the `]` that ends the character set which begins at `place`."""
-    place += 2 if pattern[place + 1 : place + 2] == "^" else 1
-    place += 1  # a `]` in first place is a member
-    while place < len(pattern) and pattern[place] != "]":
-        place += 2 if pattern[place] == "\\" else 1
-    return place + 1
