@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lattice_lock.gauntlet.runner import Limits
+from lattice_lock.gauntlet.runner import Limits, run_contracts
 from lattice_lock.gauntlet.sandbox import detect_sandbox
 from lattice_lock.gauntlet.verdict import Outcome
 
-from .conftest import RIGHT
+from .conftest import RIGHT, module_with, request_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -305,6 +305,23 @@ async def test_a_forged_message_is_refuted(try_body: Try, trick: str) -> None:
     verdict = await try_body(trick + RIGHT)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.message.startswith("wrote something that is no reply to its channel")
+
+
+async def test_a_forged_message_in_the_last_call_is_refuted(source_root: Path) -> None:
+    """What is left in the channel after the last call of a test is noticed."""
+    contract = """
+from decimal import Decimal
+from services.pricing_service import PricingService
+from shared.types_v1 import OrderLine
+
+def test_line_total_keeps_its_contract():
+    assert PricingService().line_total(OrderLine(price=Decimal(2), quantity=3)) == 6
+"""
+    trick = FORGERIES["a second reply with the right nonce"]
+    for body, outcome in [(RIGHT, Outcome.PASSED), (trick + RIGHT, Outcome.REFUTED)]:
+        module = module_with({"line_total": body})
+        report = await run_contracts(request_for(source_root, module, contract=contract))
+        assert report.verdicts[0].outcome is outcome
 
 
 TAMPERING = {

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -418,3 +420,30 @@ async def test_cancelling_leaves_nothing_behind(
         await run
     assert list(temporary.iterdir()) == []
     await _until(lambda: not _members(group))
+
+
+async def test_a_killed_caller_takes_judge_and_worker_along(
+    source_root: Path, tmp_path: Path
+) -> None:
+    """When the calling process is killed, its judge ends the worker, itself, and its folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    module = module_with({"line_total": "import time; time.sleep(600)"})
+    request = request_for(source_root, module)
+    fields = {field.name: getattr(request, field.name) for field in dataclasses.fields(request)}
+    fields |= {"limits": Limits(call_timeout_s=600, total_timeout_s=600)}
+    program = (
+        "import asyncio\nfrom pathlib import Path, PosixPath\n"
+        "from lattice_lock.gauntlet.runner import GauntletRequest, Limits, run_contracts\n"
+        f"asyncio.run(run_contracts(GauntletRequest(**{fields!r})))\n"
+    )
+    caller = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env={**os.environ, "TMPDIR": str(temporary)}
+    )
+    await _until(lambda: any(temporary.glob("*/test_*.py")))
+    group = _group_of_judge(temporary)
+    assert group is not None
+    caller.kill()
+    await caller.wait()
+    await _until(lambda: not _members(group))
+    assert list(temporary.iterdir()) == []

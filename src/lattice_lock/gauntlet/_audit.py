@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lattice_lock.gauntlet._channel import Json
 
-__all__ = ["FORBIDDEN_ATTEMPT", "watch_attempts"]
+__all__ = ["FORBIDDEN_ATTEMPT", "make_observer", "watch_attempts"]
 
 FORBIDDEN_ATTEMPT: Final = 86
 """Exit status of a process that attempted something forbidden."""
@@ -63,17 +63,29 @@ def watch_attempts(readable: Iterable[str], report: Callable[[str], None]) -> No
         readable: files and folders that may be read.
         report: tells the judge. The process ends with `FORBIDDEN_ATTEMPT` even if it raises.
     """
-    paths = tuple(readable)
-    sys.addaudithook(_make_hook((*paths, *map(os.path.realpath, paths)), report))
+    attempt_of, leave = make_observer(readable), os._exit
+
+    def hook(event: str, arguments: tuple[Json, ...]) -> None:
+        attempt = attempt_of(event, arguments)
+        if attempt is None:
+            return
+        try:
+            report(attempt)
+        finally:
+            leave(FORBIDDEN_ATTEMPT)
+
+    sys.addaudithook(hook)
 
 
-def _make_hook(
-    roots: tuple[str, ...], report: Callable[[str], None]
-) -> Callable[[str, tuple[Json, ...]], None]:
-    # Everything is captured here: whoever replaces a builtin must not change what the hook sees.
-    forbidden, lists_a_folder, leave = dict(_FORBIDDEN), _LISTS_A_FOLDER, os._exit
+def make_observer(readable: Iterable[str]) -> Callable[[str, tuple[Json, ...]], str | None]:
+    """A function from an audit event to the forbidden thing it attempts, None for anything else.
+
+    Everything is captured here: whoever replaces a builtin must not change what it sees.
+    """
+    forbidden, lists_a_folder = dict(_FORBIDDEN), _LISTS_A_FOLDER
     path_text, type_, int_ = _make_path_reader(), type, int
-    prefixes = tuple(root.rstrip("/") + "/" for root in roots)
+    paths = tuple(readable)
+    prefixes = tuple(root.rstrip("/") + "/" for root in (*paths, *map(os.path.realpath, paths)))
 
     def outside(path: Json) -> str | None:
         text = path_text(path)
@@ -93,16 +105,7 @@ def _make_hook(
             return None if arguments[0] == ":memory:" else "open a database file"
         return forbidden.get(event) or forbidden.get(event.partition(".")[0])
 
-    def hook(event: str, arguments: tuple[Json, ...]) -> None:
-        attempt = attempt_of(event, arguments)
-        if attempt is None:
-            return
-        try:
-            report(attempt)
-        finally:
-            leave(FORBIDDEN_ATTEMPT)
-
-    return hook
+    return attempt_of
 
 
 def _make_path_reader() -> Callable[[Json], str | None]:

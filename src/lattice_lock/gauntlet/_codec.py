@@ -206,6 +206,15 @@ def _describe_type(cls: type) -> str:
     return f"`{cls.__module__}.{cls.__qualname__}`, which is not data"
 
 
+def _encode_str(value: str) -> Json:
+    """The text itself, or its bytes: JSON would join two lone surrogates to one character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return ["str", base64.b64encode(value.encode("utf-8", "surrogatepass")).decode()]
+    return value
+
+
 def _encode_int(value: int) -> Json:
     return value if -_EXACT_IN_JSON < value < _EXACT_IN_JSON else ["int", hex(value)]
 
@@ -241,7 +250,7 @@ def _decode_datetime(text: str, fold: int, zone: Json) -> datetime:
 
 
 _SIMPLE_ENCODERS: Final[dict[type, Callable[[Value], Json]]] = {
-    str: lambda value: value,
+    str: _encode_str,
     int: _encode_int,
     float: _encode_float,
     Decimal: lambda value: ["decimal", str(value)],
@@ -252,6 +261,7 @@ _SIMPLE_ENCODERS: Final[dict[type, Callable[[Value], Json]]] = {
     timedelta: lambda value: ["timedelta", value // _OFFSET_UNIT],
 }
 _SIMPLE_DECODERS: Final[dict[str, Callable[..., Value]]] = {
+    "str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
     "int": lambda text: int(text, 16),
     "float": float,
     "decimal": Decimal,

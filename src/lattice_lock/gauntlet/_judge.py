@@ -80,7 +80,8 @@ def _read_line() -> bytes:
 
 def _die_with_runner(folder: Path) -> None:
     os.read(_INPUT, 1)
-    shutil.rmtree(folder, ignore_errors=True)
+    while folder.exists():  # the tests may be writing into it at this moment
+        shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

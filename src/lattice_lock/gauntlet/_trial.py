@@ -64,6 +64,7 @@ def hold_trial(
     Raises:
         UnconfinedError: the worker could not be confined.
     """
+    sys.dont_write_bytecode = True  # nothing from here on is ever imported again
     limits = order["limits"]
     trusted = _import_trusted(order)
     implementation = Implementation(

@@ -117,7 +117,7 @@ class VerdictPlugin:
         def run(*positional: Value, **named: Value) -> None:
             self._implementation.begin_example()
             arguments = signature.bind(*positional, **named).arguments
-            shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+            shown = ", ".join(f"{name}={_show(value)}" for name, value in arguments.items())
             try:
                 test(*positional, **named)
             except (StopTest, UnsatisfiedAssumption):
@@ -151,6 +151,13 @@ class VerdictPlugin:
             if not record.pending:
                 self._report(_conclude(_function_name(item), record))
         return report
+
+
+def _show(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer with more digits than Python prints
+        return f"<{type(value).__name__} too large to show>"
 
 
 def _function_name(item: pytest.Item) -> str:

@@ -53,6 +53,16 @@ _SYSTEM_PATHS: Final = (
     "/dev/urandom",
 )
 _PACKAGE_ROOT: Final = str(Path(__file__).parents[2])
+_BOOTSTRAP: Final = """
+import importlib.util, sys
+sys.path.append({root!r})
+file = {root!r} + "/lattice_lock/__init__.py"
+spec = importlib.util.spec_from_file_location("lattice_lock", file)
+sys.modules["lattice_lock"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["lattice_lock"])
+from lattice_lock.gauntlet.{module} import main
+main()
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,8 +268,9 @@ def _probe(candidate: Sandbox) -> str:
 
 
 def bootstrap(module: str) -> str:
-    """Program text that runs `main` of a module of this package in a fresh interpreter."""
-    return (
-        f"import sys\nif {_PACKAGE_ROOT!r} not in sys.path: sys.path.append({_PACKAGE_ROOT!r})\n"
-        f"from lattice_lock.gauntlet.{module} import main\nmain()"
-    )
+    """Program text that runs `main` of a module of this package in a fresh interpreter.
+
+    It imports the very package that is running here. Others are found beside it too, as after an
+    installation for one user only.
+    """
+    return _BOOTSTRAP.format(root=_PACKAGE_ROOT, module=module)
