@@ -129,7 +129,9 @@ def module_with(bodies: Mapping[str, str], *, preamble: str = "") -> str:
 class TryMany(Protocol):
     """Judges many bodies, each as a method of its own, in one run."""
 
-    async def __call__(self, bodies: Mapping[str, str]) -> dict[str, TestVerdict]:
+    async def __call__(
+        self, bodies: Mapping[str, str], *, preamble: str = "", limits: Limits | None = None
+    ) -> dict[str, TestVerdict]:
         """The verdict on each body, by the same key."""
 
 
@@ -168,16 +170,21 @@ def try_body(source_root: Path) -> Try:
 def try_bodies(source_root: Path) -> TryMany:
     """Judge many bodies in one run, which is faster than a run for each."""
 
-    async def judge(bodies: Mapping[str, str]) -> dict[str, TestVerdict]:
+    async def judge(
+        bodies: Mapping[str, str], *, preamble: str = "", limits: Limits | None = None
+    ) -> dict[str, TestVerdict]:
         methods = {f"method_{number}": name for number, name in enumerate(bodies)}
         contract = CONTRACT[: CONTRACT.index("@settings")]
         contract += "".join(TEST_OF_ONE_BODY.format(method=method) for method in methods)
         request = request_for(
             source_root,
-            module_with({method: bodies[name] for method, name in methods.items()}),
+            module_with(
+                {method: bodies[name] for method, name in methods.items()}, preamble=preamble
+            ),
             contract=contract,
             expected=tuple((f"test_{method}", method) for method in methods),
             max_examples=2,
+            limits=limits,
         )
         report = await run_contracts(request)
         return {methods[verdict.method]: verdict for verdict in report.verdicts}

@@ -128,75 +128,52 @@ def test_{name}():
 
 
 PROVES_NOTHING = {
-    "skipped": (
-        "@pytest.mark.skip\ndef test_it():\n    PricingService().line_total(LINE)",
-        Outcome.ERROR,
-        "marked `skip`",
-    ),
-    "expected to fail": (
-        "@pytest.mark.xfail\ndef test_it():\n    PricingService().line_total(LINE)",
-        Outcome.ERROR,
-        "marked `xfail`",
-    ),
-    "skips itself": (
-        "def test_it():\n    PricingService().line_total(LINE)\n    pytest.skip('no')",
-        Outcome.ERROR,
-        "Skipped: no",
-    ),
-    "calls nothing": ("def test_it(): pass", Outcome.VACUOUS, "no example called `line_total`"),
-    "calls another method": (
-        "def test_it(): PricingService().other()",
-        Outcome.VACUOUS,
-        "no example called `line_total`",
-    ),
-    "unsatisfiable": (
-        "@given(st.integers())\ndef test_it(n):\n    assume(False)",
+    "skipped": ("@pytest.mark.skip", "call()", Outcome.ERROR, "marked `skip`"),
+    "expected_to_fail": ("@pytest.mark.xfail", "call()", Outcome.ERROR, "marked `xfail`"),
+    "skips_itself": ("", "call(); pytest.skip('no')", Outcome.ERROR, "Skipped: no"),
+    "calls_nothing": ("", "pass", Outcome.VACUOUS, "no example called `line_total`"),
+    "calls_another": ("", "PricingService().other()", Outcome.VACUOUS, "no example called"),
+    "unsatisfiable": ("@given(st.just(1))", "assume(False)", Outcome.VACUOUS, "hardly any input"),
+    "filters_too_much": (
+        "@given(st.integers(0, 10**6))",
+        "assume(n % 1000 == 7); call()",
         Outcome.VACUOUS,
         "hardly any input satisfies the precondition",
     ),
-    "filters too much": (
-        (
-            "@given(st.integers(0, 10**6))\n"
-            "def test_it(n):\n    assume(n % 1000 == 7)\n    PricingService().line_total(LINE)"
-        ),
-        Outcome.VACUOUS,
-        "hardly any input satisfies the precondition",
-    ),
-    "broken": ("def test_it(): undefined", Outcome.ERROR, "NameError"),
-    "unknown fixture": ("def test_it(nowhere): pass", Outcome.ERROR, "nowhere"),
-    "passes a function": (
-        "def test_it(): PricingService().line_total(print)",
+    "broken": ("", "undefined", Outcome.ERROR, "NameError"),
+    "unknown_fixture": ("@pytest.mark.usefixtures('nowhere')", "call()", Outcome.ERROR, "nowhere"),
+    "passes_a_function": (
+        "",
+        "PricingService().line_total(print)",
         Outcome.ERROR,
         "the test passes a `builtin_function_or_method`",
     ),
-    "one of several cases fails": (
-        (
-            "@pytest.mark.parametrize('n', [1, 2, 3])\n"
-            "def test_it(n):\n    assert PricingService().line_total(LINE) and n != 2, 'two'"
-        ),
+    "one_case_fails": (
+        "@pytest.mark.parametrize('n', [1, 2, 3])",
+        "call(); assert n != 2, 'two'",
         Outcome.REFUTED,
         "two",
     ),
 }
 
 
-@pytest.mark.parametrize(
-    ("test", "outcome", "message"), PROVES_NOTHING.values(), ids=PROVES_NOTHING
-)
-async def test_a_test_that_proves_nothing_has_not_passed(
-    source_root: Path, test: str, outcome: Outcome, message: str
-) -> None:
+async def test_a_test_that_proves_nothing_has_not_passed(source_root: Path) -> None:
     """Skipping, marking, filtering everything or calling nothing is never a pass."""
     contract = f"import pytest\nfrom hypothesis import assume\n{HEAD}\n"
-    contract += f"LINE = OrderLine(price=Decimal(1), quantity=1)\n{test}\n"
-    module = module_with({"line_total": RIGHT, "other": "return Decimal(1)".replace("line", "")})
-    module = module.replace("def other(self, line: OrderLine)", "def other(self)")
+    contract += "def call(): PricingService().line_total(OrderLine(price=Decimal(1), quantity=1))\n"
+    for name, (decorator, body, _, _) in PROVES_NOTHING.items():
+        parameter = "n" if decorator.startswith(("@given", "@pytest.mark.parametrize")) else ""
+        contract += f"\n{decorator}\ndef test_{name}({parameter}): {body}\n"
+    module = f"{RIGHT_MODULE}\n    def other(self): return 1\n"
+    expected = tuple((f"test_{name}", "line_total") for name in PROVES_NOTHING)
     report = await run_contracts(
-        request_for(source_root, module, contract=contract, expected=(("test_it", "line_total"),))
+        request_for(source_root, module, contract=contract, expected=expected)
     )
-    (verdict,) = report.verdicts
-    assert (verdict.outcome, report.passed) == (outcome, False)
-    assert message in verdict.message
+    assert not report.passed
+    for verdict in report.verdicts:
+        _, _, outcome, message = PROVES_NOTHING[verdict.test.removeprefix("test_")]
+        assert (verdict.test, verdict.outcome) == (verdict.test, outcome)
+        assert message in verdict.message
 
 
 async def test_a_contract_file_that_does_not_load_has_not_passed(source_root: Path) -> None:
