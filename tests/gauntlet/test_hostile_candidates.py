@@ -142,6 +142,9 @@ OUT_OF_REACH = {
     "another file": ("import os; os.read(os.open('/etc/passwd', 0), 9)", "tried to open"),
     "socket": ("__import__('socket').socket()", "tried to use the network"),
     "process": ("__import__('os').fork()", "tried to start a process"),
+    # The interpreter reports nothing of these: only the kernel is left to say no.
+    "memory file": ("__import__('os').memfd_create('x')", "tried a forbidden system call"),
+    "another user": ("__import__('os').setuid(1)", "tried a forbidden system call"),
 }
 
 
@@ -374,6 +377,12 @@ async def test_a_harmless_trick_does_not_hurt_a_right_body(try_bodies: TryMany) 
     verdicts = await try_bodies({name: trick + RIGHT for name, trick in HARMLESS.items()})
     assert {name: one.message for name, one in verdicts.items()} == dict.fromkeys(HARMLESS, "")
     assert {one.outcome for one in verdicts.values()} == {Outcome.PASSED}
+
+
+async def test_a_message_cannot_steer_a_terminal(try_body: Try) -> None:
+    """Control characters in what a body says are made visible."""
+    verdict = await try_body(r"raise ValueError('\x1b]0;owned\x07\u202e')")
+    assert r"\x1b]0;owned\x07\u202e" in verdict.message
 
 
 async def test_the_environment_holds_nothing_of_the_caller(

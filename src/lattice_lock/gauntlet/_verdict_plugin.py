@@ -25,7 +25,7 @@ from lattice_lock.gauntlet._proxies import (
     Implementation,
     is_remote,
 )
-from lattice_lock.gauntlet.verdict import Outcome, TestVerdict
+from lattice_lock.gauntlet.verdict import Outcome, TestVerdict, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping
@@ -169,6 +169,7 @@ def _conclude(test: str, record: _Record) -> TestVerdict:
         record.findings.append(
             (Outcome.VACUOUS, f"no example called `{record.method}`, so nothing was tested", None)
         )
+    shown = record.counterexample
     outcome, message, clause = min(
         record.findings or [(Outcome.PASSED, "", None)],
         key=lambda finding: _GRAVEST_FIRST.index(finding[0]),
@@ -178,8 +179,8 @@ def _conclude(test: str, record: _Record) -> TestVerdict:
         method=record.method,
         outcome=outcome,
         examples=record.examples,
-        message=message[:_MAX_MESSAGE],
-        counterexample=record.counterexample if outcome is Outcome.REFUTED else None,
+        message=printable(message[:_MAX_MESSAGE]),
+        counterexample=printable(shown) if shown and outcome is Outcome.REFUTED else None,
         clause=clause,
     )
 

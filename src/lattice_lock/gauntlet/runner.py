@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lattice_lock.exceptions import JudgeError
 from lattice_lock.gauntlet.sandbox import Sandbox, bootstrap, ensure_sandbox, home_folder
-from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict
+from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,7 +210,7 @@ class _Testimony:
                 return f"the tests were not done after {limits.total_timeout_s + _GRACE_S:g} s"
             raise JudgeError(
                 f"the judge ended with exit status {self.exit_status} and no complete verdict: "
-                f"{self.printed.decode('utf-8', 'replace').strip()}"
+                f"{printable(self.printed.decode('utf-8', 'replace').strip())}"
             )
         if "unconfined" in self.conclusion:
             raise JudgeError(f"the sandbox could not be applied: {self.conclusion['unconfined']}")
@@ -249,7 +249,8 @@ async def _hear_judge(order: bytes, folder: Path, limits: Limits, testimony: _Te
                 testimony.exit_status = await judge.wait()
     finally:
         if judge.returncode is None:
-            os.killpg(judge.pid, signal.SIGKILL)  # the worker is in the same group
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.killpg(judge.pid, signal.SIGKILL)  # the worker is in the same group
             await judge.wait()
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-__all__ = ["GauntletReport", "Outcome", "TestVerdict"]
+__all__ = ["GauntletReport", "Outcome", "TestVerdict", "printable"]
+
+
+def printable(text: str) -> str:
+    """The text with control characters made visible, so that it cannot steer a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 class Outcome(StrEnum):
