@@ -149,6 +149,11 @@ def test_an_interface_that_goes_takes_its_tests_along(project: Path) -> None:
     assert (project / "tests/contracts/test_i_prices.py").exists()
     assert (project / "src/shared/types_v1.py").exists()
     assert (project / "src/shared/types_v2.py").exists()
+    (project / "src/services/pricing.py").unlink()
+    assert run("compile", project).returncode == 0
+    assert run("sheriff", project).returncode == 0
+    edit(project / "src/shared/types_v1.py", "ge=1", "ge=0")
+    assert "src/shared/types_v1.py:1:1 edited-generated-file" in run("sheriff", project).stdout
 
 
 def test_a_wrong_body_is_not_accepted(project: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lattice_lock.core.compiler import compile_lattice
 from lattice_lock.core.drift import find_drift, load_lock, plan_files
 from lattice_lock.core.loader import load_lattice
+from lattice_lock.core.lockfile import text_digest
 from lattice_lock.core.project import find_project
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ class Workspace:
     def source_root(self) -> Path:
         """Absolute path of the folder of the project's packages."""
         return self.project.root / self.lattice.config.source_root
+
+    @property
+    def generated(self) -> Mapping[str, str]:
+        """Text that every generated file should have, earlier versions of the types included.
+
+        Of an earlier version only the digest is known: where its file no longer has it, the
+        expected text is empty.
+        """
+        texts = dict(self.compilation.generated)
+        for path, digest in (self.lock.generated if self.lock else {}).items():
+            if path not in texts:
+                text = self.project.read_text(path) or ""
+                texts[path] = text if text_digest(text) == digest else ""
+        return texts
 
     def drift(self) -> tuple[Drift, ...]:
         """What no longer agrees with the lock."""

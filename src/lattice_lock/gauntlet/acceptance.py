@@ -92,7 +92,7 @@ async def review_bodies(
 def _static_problem(workspace: Workspace, interface: Interface, text: str | None) -> str | None:
     if text is None:
         return f"there is no `{interface.file}`"
-    context = SheriffContext(lattice=workspace.lattice, generated=workspace.compilation.generated)
+    context = SheriffContext(lattice=workspace.lattice, generated=workspace.generated)
     violations = check_source(context.source_file(interface.file, text), context)
     if not violations:
         return None

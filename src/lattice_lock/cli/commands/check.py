@@ -60,7 +60,7 @@ def command(
     """
     workspace = open_workspace(path)
     drift = workspace.drift()
-    context = SheriffContext(lattice=workspace.lattice, generated=workspace.compilation.generated)
+    context = SheriffContext(lattice=workspace.lattice, generated=workspace.generated)
     sheriff = check_project(workspace.project.root, context)
     note(f"Judging {len(workspace.compilation.contracts)} interfaces ...")
     gauntlet = asyncio.run(

@@ -22,7 +22,8 @@ __all__ = ["command"]
 def command(path: Path, files: tuple[Path, ...], output_format: OutputFormat) -> ExitCode:
     """Check the Python files of the project at PATH, or only FILES below it."""
     workspace = open_workspace(path)
-    context = SheriffContext(lattice=workspace.lattice, generated=workspace.compilation.generated)
-    report = check_project(workspace.project.root, context, paths=files or None)
+    context = SheriffContext(lattice=workspace.lattice, generated=workspace.generated)
+    paths = [file.absolute() for file in files] or None
+    report = check_project(workspace.project.root, context, paths=paths)
     emit(report_to_dict(report), output_format, text=lambda: render_report(report).rstrip())
     return ExitCode.OK if report.is_clean else ExitCode.FINDINGS
