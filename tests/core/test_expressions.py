@@ -492,3 +492,20 @@ def test_a_long_decimal_literal_is_exact() -> None:
     """A literal with more digits than a float holds keeps them all."""
     clause = parse("price == 0.1234567890123456789012345")
     assert constants(clause) == (Decimal("0.1234567890123456789012345"),)
+
+
+@pytest.mark.parametrize("source", ["price > 1e-500", f"1 / {'9' * 500} * price > 1"])
+def test_a_decimal_literal_beyond_any_range_is_refused(source: str) -> None:
+    """A literal that no decimal column holds is a mistake, not an exception from within."""
+    assert "is out of range" in refusal(source).message
+
+
+def test_underscores_in_literals_are_read() -> None:
+    """Python allows them, so they mean what they mean there."""
+    assert constants(parse("price == 1_000.5")) == (Decimal("1000.5"),)
+
+
+def test_rounding_a_gigantic_decimal_is_refused() -> None:
+    """Writing out a million digits would take seconds."""
+    with pytest.raises(EvaluationError, match="too large"):
+        evaluate(parse("round(price) > 1"), {"price": Decimal("1E+999999")})

@@ -184,6 +184,7 @@ def test_constraints_are_read(declaration: str, expected: Constraints) -> None:
         ("{type: date, gt: 1.5}", "must be a date", "'2024-12-31'"),
         ("{type: datetime, gt: 2024-01-01T00:00:00}", "must be a datetime", "time zone"),
         ("{type: int, multiple_of: 0}", "must be an int greater than 0", ""),
+        ("{type: float, le: 1e400}", "must be a float", ""),
         ("{type: int, gt: 5, ge: 5}", "has both `gt` and `ge`", "narrower"),
         ("{type: int, ge: 5, le: 4}", "can have no value: No value lies between 5 and 4", ""),
         ("{type: int, gt: 5, le: 5}", "the limits themselves left out", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from lattice_lock.core.schema import Lattice
     from lattice_lock.exceptions import Problem
 
-EXCHANGE = (Path(__file__).parent / "payloads" / "exchange.yaml").read_text()
-LINES = EXCHANGE.splitlines()
+LATTICES = tuple(
+    (Path(__file__).parent / "payloads" / name).read_text()
+    for name in ("exchange.yaml", "everything.yaml")
+)
+LINES = [line for text in LATTICES for line in text.splitlines()]
 
 _SNIPPETS = st.sampled_from(
     [
@@ -59,6 +63,13 @@ _SNIPPETS = st.sampled_from(
         ),
         *("requires: ['qty > 0 and qty']", "default: {}", "min_length: 3", "pattern: '(a|b)*'"),
     ]
+)
+_NUMBERS = st.one_of(
+    st.sampled_from(
+        ["0", "-1", "1e-500", "1e400", "1e399", "1_0", "9" * 450, "1e28", "0.1", "1E-30"]
+    ),
+    st.integers(-(10**30), 10**30).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
 )
 
 
@@ -102,18 +113,33 @@ def test_random_text_in_place_of_entities_is_answered(text: str) -> None:
 
 
 @given(
+    st.sampled_from(LATTICES),
     st.lists(
-        st.tuples(st.integers(0, len(EXCHANGE)), st.integers(0, 12), st.just("") | _SNIPPETS),
+        st.tuples(st.floats(0, 1), st.integers(0, 12), st.just("") | _SNIPPETS),
         min_size=1,
         max_size=3,
-    )
+    ),
 )
-@settings(max_examples=400, deadline=None)
-def test_a_damaged_lattice_is_answered(changes: list[tuple[int, int, str]]) -> None:
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_lattice_is_answered(text: str, changes: list[tuple[float, int, str]]) -> None:
     """A good lattice with pieces cut out and put in is a lattice or has named problems."""
-    text = EXCHANGE
-    for start, length, snippet in changes:
+    for place, length, snippet in changes:
+        start = int(place * len(text))
         text = text[:start] + snippet + text[start + length :]
+    check(text)
+
+
+@given(
+    st.sampled_from(LATTICES),
+    st.lists(st.tuples(st.integers(0, 200), _NUMBERS), min_size=1, max_size=3),
+)
+@settings(max_examples=50, deadline=None)
+def test_other_numbers_are_answered(text: str, changes: list[tuple[int, str]]) -> None:
+    """Any number in the place of any other is taken or refused, however large or small."""
+    for place, number in changes:
+        found = list(re.finditer(r"\d+(\.\d+)?", text))
+        chosen = found[place % len(found)]
+        text = text[: chosen.start()] + number + text[chosen.end() :]
     check(text)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Target", "aimed", "places_compared", "side"]
 
 _BUDGET = 20_000
+_LARGEST_EXPONENT = 400
 
 _STEPS: dict[type, tuple[object, ...]] = {
     int: (1, -1),
@@ -65,11 +67,11 @@ def places_compared(tree: ast.expr) -> list[Target]:
 
 def aimed(
     base: Mapping[str, object], targets: Iterable[Target]
-) -> Iterator[tuple[str, Mapping[str, object]]]:
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, object]]]:
     """Variants in which a compared place has, or just misses, the value it is compared with.
 
     Yields:
-        The name that was changed, and the names with their values; whether the new value fits
+        The place that was changed, and the names with their values; whether the new value fits
         the constraints is for the caller to check.
     """
     for target in targets:
@@ -77,10 +79,24 @@ def aimed(
             value = run(target.other, base, base, _BUDGET)
         except EvaluationError:
             continue
+        if not _is_plain(value):
+            continue
         for near in (value, *_neighbours(value)):
             changed = _replaced(base, target.path, near)
             if changed is not None:
-                yield target.path[0], changed
+                yield target.path, changed
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a computed value may stand in an input: a scalar of ordinary size.
+
+    What is computed for a list may hold an int where the list holds decimals.
+    """
+    if isinstance(value, Decimal):
+        return value.is_finite() and abs(value.adjusted()) <= _LARGEST_EXPONENT
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, Mapping | list | set | tuple)
 
 
 def side(target: Target, names: Mapping[str, object]) -> object:
@@ -121,6 +137,8 @@ def _replaced(
             return None
         inner = _replaced(present, tuple(rest), value)
         return None if inner is None else {**names, first: inner}
+    if present is None and isinstance(value, int | float | Decimal):
+        return None  # whether the place holds an int or a decimal cannot be seen
     if isinstance(present, Decimal) and type(value) is int:
         value = Decimal(value)
     if isinstance(present, float) and type(value) in (int, Decimal):

@@ -144,6 +144,8 @@ def _read_bound(section: Section, key: str, node: Node, name: ScalarName) -> Bou
         whole = not isinstance(value, Decimal) or value == value.to_integral_value()
         if name is ScalarName.INT and not whole:
             raise ValueError("not an int")  # noqa: TRY301 -- one place says what is wrong
+        if name is ScalarName.FLOAT:
+            scalar_value(node, name)  # a bound that no float reaches
         if key == "multiple_of" and value <= 0:  # type: ignore[operator]  # a Decimal
             raise ValueError("not positive")  # noqa: TRY301 -- as above
     except (ValueError, ArithmeticError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from decimal import DecimalException
+from decimal import Decimal, DecimalException
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ Value: TypeAlias = Any
 """Whatever the caller hands in; its type was checked together with the expression."""
 
 _LARGEST_BITS = 20_000
+_MOST_DIGITS = 6_000
 
 
 class EvaluationError(ValueError):
@@ -187,6 +188,11 @@ class Evaluation:
         if bits > _LARGEST_BITS:
             raise EvaluationError("a number becomes too large")
 
+    def _bound_digits(self, value: Decimal) -> None:
+        # Rounding 1E+999999 to an int writes out a million digits.
+        if value and value.adjusted() > _MOST_DIGITS:
+            raise EvaluationError("a number becomes too large")
+
     def boolean(self, node: ast.BoolOp, names: Mapping[str, object]) -> Value:
         stop = isinstance(node.op, ast.Or)
         for part in node.values:
@@ -218,6 +224,8 @@ class Evaluation:
         if name == "old":
             return self._before(node.args[0], names)
         arguments = [self._argument(part, names) for part in node.args]
+        if name == "round" and isinstance(arguments[0], Decimal):
+            self._bound_digits(arguments[0])
         keywords = {part.arg: self.value(part.value, names) for part in node.keywords if part.arg}
         return _CALLS[name](*arguments, **keywords)
 

@@ -281,11 +281,15 @@ class Checker:
         return all(self._adapt_decimal(side) for side in sides)
 
     def _make_decimal(self, node: ast.Constant) -> None:
-        if not isinstance(node.value, Decimal):
-            exact = parse_decimal(str(node.value)) if isinstance(node.value, int) else None
-            value = exact if exact is not None else parse_decimal(self._slice(node))
-            node.value = value  # type: ignore[assignment]  # our walkers know these constants
-            self.types[node] = DECIMAL
+        if isinstance(node.value, Decimal):
+            return
+        text = str(node.value) if isinstance(node.value, int) else self._slice(node)
+        try:
+            value = parse_decimal(text.replace("_", ""))
+        except ValueError as error:
+            raise Fault(node, f"`{self.quote(node)}` is out of range.") from error
+        node.value = value  # type: ignore[assignment]  # our walkers know these constants
+        self.types[node] = DECIMAL
 
     def quote(self, node: ast.AST) -> str:
         """The text of `node` for a message, shortened when long."""

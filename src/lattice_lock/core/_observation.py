@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from lattice_lock.core._aiming import places_compared
 from lattice_lock.core._evaluation import Evaluation, EvaluationError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["cannot_fail"]
 
 _BUDGET = 20_000
 _FEWEST = 2
+_COLLECTIONS = (ast.List, ast.Set, ast.Tuple, ast.Dict, ast.ListComp, ast.SetComp, ast.Call)
 
 
 def cannot_fail(expression: Expression, states: Iterable[State], free: set[str]) -> bool:
@@ -47,35 +49,46 @@ def cannot_fail(expression: Expression, states: Iterable[State], free: set[str])
         return False
     atoms, guarded = _atoms(expression.tree)
     loose = [atom for atom in atoms if _mentions(atom, free | _loop_variables(expression.tree))]
-    if len(loose) == len(atoms) and not guarded:
-        return True
     if not loose:
         return len(atoms) == 1
-    seen: dict[ast.expr, set[bool]] = {}
+    seen: dict[ast.expr, set[bool]] = {atom: set() for atom in loose}
     for names, old in true:
-        _verdict(_Observation(old, set(loose), seen), expression.tree, names)
-    return all(len(seen.get(atom, ())) == 1 for atom in loose)
+        _verdict(_Observation(old, seen), expression.tree, names)
+    if any(_is_chance(atom, truths) for atom, truths in seen.items()):
+        return False
+    if len(loose) == len(atoms) and not guarded:
+        return True
+    return all(len(truths) == 1 for truths in seen.values())
 
 
 class _Observation(Evaluation):
     """An evaluation that notes the truth of some parts."""
 
     def __init__(
-        self,
-        old: Mapping[str, object] | None,
-        atoms: set[ast.expr],
-        seen: dict[ast.expr, set[bool]],
+        self, old: Mapping[str, object] | None, seen: Mapping[ast.expr, set[bool]]
     ) -> None:
         super().__init__(old, _BUDGET)
-        self._atoms = atoms
         self._seen = seen
 
     @override
     def value(self, node: ast.expr, names: Mapping[str, object]) -> object:
         found = super().value(node, names)
-        if node in self._atoms:
-            self._seen.setdefault(node, set()).add(bool(found))
+        if node in self._seen:
+            self._seen[node].add(bool(found))
         return found
+
+
+def _is_chance(atom: ast.expr, truths: set[bool]) -> bool:
+    """Whether two values merely never met: `result != 17 * a` is true of almost any sample."""
+    if not isinstance(atom, ast.Compare):
+        return False
+    # The search sets a place to the value of the other side, unless that is a collection.
+    targets = places_compared(atom)
+    if targets and not any(isinstance(one.other, _COLLECTIONS) for one in targets):
+        return False
+    apart = any(isinstance(kind, ast.NotEq | ast.NotIn) for kind in atom.ops)
+    alike = any(isinstance(kind, ast.Eq | ast.In) for kind in atom.ops)
+    return (apart and True in truths) or (alike and False in truths)
 
 
 def _verdict(evaluation: Evaluation, tree: ast.expr, names: Mapping[str, object]) -> bool | None:

@@ -5,10 +5,13 @@ Everything here is deterministic: the same lattice yields the same values in the
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -41,6 +44,7 @@ _T = TypeVar("_T")
 _MOST_SCALARS = 24
 _MOST_ENTITIES = 48
 _MOST_LISTS = 40
+_MOST_VARIATIONS = 1_000
 _LONGEST_TEXT = 10_001
 _LONGEST_LIST = 501
 _DEEPEST = 2
@@ -177,7 +181,7 @@ class Pools:
             if 0 <= count <= _LONGEST_LIST:
                 candidates.append([items[index % len(items)] for index in range(count)])
                 candidates.append([items[0]] * count)
-        return _first_fitting(candidates, constraints, _MOST_LISTS * self._breadth)
+        return self._fitting(candidates, constraints)
 
     def _dicts(self, kind: DictType, constraints: Constraints, depth: int) -> list[object]:
         shortest = constraints.min_length or 0
@@ -199,7 +203,13 @@ class Pools:
             for count in range(max((limit or 0) - 1, 0), min((limit or 0) + 2, _LONGEST_LIST)):
                 names = [*keys, *(f"k{index}" for index in range(count))][:count]
                 candidates.append(dict.fromkeys(names, items[0]))
-        return _first_fitting(candidates, constraints, _MOST_LISTS * self._breadth)
+        return self._fitting(candidates, constraints)
+
+    def _fitting(self, candidates: Iterable[object], constraints: Constraints) -> list[object]:
+        fitting = (one for one in candidates if broken_constraint(one, constraints) is None)
+        found = list(itertools.islice(fitting, _MOST_LISTS * self._breadth))
+        self.has_gaps = self.has_gaps or not found
+        return found
 
     def entities(self, name: str, depth: int = 0) -> list[Mapping[str, object]]:
         """Values of an entity that satisfy its invariants."""
@@ -242,10 +252,14 @@ class Pools:
         yield base
         yield from self._aimed(entity, base, targets)
         longest = max((len(values) for values in fields.values()), default=0)
-        for index in range(1, longest):
-            for name, values in fields.items():
-                if index < len(values):
-                    yield {**base, name: values[index]}
+        left = _MOST_VARIATIONS * self._breadth
+        for index, (name, values) in itertools.product(range(1, longest), fields.items()):
+            if index < len(values):
+                yield {**base, name: values[index]}
+                left -= 1
+                if left == 0:
+                    self.has_gaps = True
+                    break
         chance = random.Random(_SEED)  # noqa: S311 -- reproducible sampling, no secret
         for index in range(_RANDOM_ENTITIES * self._breadth):
             base = {name: chance.choice(values) for name, values in fields.items()}
@@ -256,9 +270,9 @@ class Pools:
     def _aimed(
         self, entity: Entity, base: Mapping[str, object], targets: Sequence[Target]
     ) -> Iterator[dict[str, object]]:
-        for name, changed in aimed(base, targets):
-            field = entity.fields[name]
-            if self.fits(changed[name], field.type, field.constraints):
+        for path, changed in aimed(base, targets):
+            field = entity.fields[path[0]]
+            if self.fits(changed[path[0]], field.type, field.constraints, path[1:]):
                 yield dict(changed)
 
     def field_values(self, field: Field, depth: int) -> list[object]:
@@ -268,15 +282,27 @@ class Pools:
             return values
         return [field.default.value, *(one for one in values if one != field.default.value)]
 
-    def fits(self, value: object, kind: TypeRef, constraints: Constraints) -> bool:
-        """Whether a value of the right shape satisfies constraints and invariants."""
+    def fits(
+        self, value: object, kind: TypeRef, constraints: Constraints, path: tuple[str, ...] = ()
+    ) -> bool:
+        """Whether a value of the right shape satisfies constraints and invariants.
+
+        Args:
+            value: what to check.
+            kind: its declared type.
+            constraints: its declared constraints.
+            path: the one place within an entity that is in doubt; empty for all of it.
+        """
         if isinstance(kind, OptionalType):
-            return value is None or self.fits(value, kind.inner, constraints)
+            return value is None or self.fits(value, kind.inner, constraints, path)
+        if isinstance(kind, EnumType):
+            return value in kind.values
         if isinstance(kind, EntityType) and isinstance(value, Mapping):
             entity = self._lattice.entities[kind.name]
+            fields = [entity.fields[path[0]]] if path else entity.fields.values()
             return all(
-                self.fits(value[field.name], field.type, field.constraints)
-                for field in entity.fields.values()
+                self.fits(value[field.name], field.type, field.constraints, path[1:])
+                for field in fields
             ) and all(holds(clause, value) for clause in entity.ensures)
         return broken_constraint(value, constraints) is None
 
@@ -293,18 +319,6 @@ def holds(
         return None
 
 
-def _first_fitting(
-    candidates: Iterable[object], constraints: Constraints, most: int
-) -> list[object]:
-    found: list[object] = []
-    for candidate in candidates:
-        if broken_constraint(candidate, constraints) is None:
-            found.append(candidate)
-            if len(found) == most:
-                break
-    return found
-
-
 def _numbers(mined: Mined, constraints: Constraints, step: Decimal) -> Iterator[Decimal]:
     bounds = (constraints.ge, constraints.gt, constraints.le, constraints.lt)
     limits = [bound for bound in bounds if isinstance(bound, Decimal)]
@@ -313,7 +327,8 @@ def _numbers(mined: Mined, constraints: Constraints, step: Decimal) -> Iterator[
         yield from (limit, limit + unit, limit - unit)
     if constraints.multiple_of is not None:
         for limit in [*limits, *mined.numbers]:
-            base = limit // unit * unit
+            # Exact: `//` of decimals fails when the quotient has more than 28 digits.
+            base = math.floor(Fraction(limit) / Fraction(unit)) * unit
             yield from (base, base + unit, base - unit)
         yield from (unit * factor for factor in (0, 1, 2, -1, 10))
     for number in mined.numbers:
@@ -338,7 +353,8 @@ def _decimals(mined: Mined, constraints: Constraints) -> Iterator[object]:
 
 
 def _floats(mined: Mined, constraints: Constraints) -> Iterator[object]:
-    yield from (float(number) for number in _numbers(mined, constraints, Decimal("0.01")))
+    found = (float(number) for number in _numbers(mined, constraints, Decimal("0.01")))
+    yield from filter(math.isfinite, found)
     yield from (float(text) for text in _FLOATS)
 
 

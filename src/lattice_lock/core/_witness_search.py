@@ -91,13 +91,17 @@ class Search:
                     yield {**base, name: values[index]}
 
     def _aimed(self, base: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-        for name, changed in aimed(base, self._targets):
-            if self._fits(changed, name):
+        for path, changed in aimed(base, self._targets):
+            if self.fits(changed, path):
                 yield changed
 
-    def _fits(self, names: Mapping[str, object], name: str) -> bool:
-        param = self._method.params[name]
-        return self.pools.fits(names[name], param.type, param.constraints)
+    def fits(self, names: Mapping[str, object], path: tuple[str, ...]) -> bool:
+        """Whether the value at a place, which may be in `result`, satisfies what is declared."""
+        name, *rest = path
+        declared = self._method.returns if name == "result" else self._method.params[name]
+        return declared.type is not None and self.pools.fits(
+            names[name], declared.type, declared.constraints, tuple(rest)
+        )
 
     def satisfying(self, limit: int) -> tuple[list[Mapping[str, object]], int]:
         """Inputs that satisfy the preconditions, each once, and how many were tried."""

@@ -8,8 +8,10 @@ sample of telling inputs: a doubt counts in the contract's favour.
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lattice_lock.core._aiming import aimed, places_compared
 from lattice_lock.core._observation import cannot_fail
 from lattice_lock.core._pools import SEEN_DEPTH, Mined, Pools, holds
 from lattice_lock.core._witness_search import Search
@@ -118,27 +120,55 @@ def _entity_problems(lattice: Lattice, entity: Entity) -> Iterator[Problem]:
         )
 
 
+class _Evidence:
+    """Inputs of one method in growing number; the larger samples are drawn only in doubt."""
+
+    def __init__(self, lattice: Lattice, method: Method) -> None:
+        self.method = method
+        self._lattice = lattice
+        self.search = Search(lattice, method)
+
+    @cached_property
+    def few(self) -> list[Mapping[str, object]]:
+        return self.search.satisfying(_WITNESSES)[0]
+
+    @cached_property
+    def many(self) -> list[Mapping[str, object]]:
+        return self.search.satisfying(_WITNESSES * _WIDE)[0]
+
+    @cached_property
+    def wide_search(self) -> Search:
+        return Search(self._lattice, self.method, breadth=_WIDE)
+
+    def samples(self) -> Iterator[list[Mapping[str, object]]]:
+        """Each sample, drawn when it is asked for."""
+        yield self.few
+        yield self.many
+        yield self.most
+
+    @cached_property
+    def most(self) -> list[Mapping[str, object]]:
+        return self.wide_search.satisfying(_WITNESSES * _WIDE)[0]
+
+
 def _method_problems(lattice: Lattice, method: Method) -> Iterator[Problem]:
     if not (method.requires or method.ensures or method.raises):
         return
-    search = Search(lattice, method)
-    found, _ = search.satisfying(_WITNESSES)
-    if not found:
-        yield from _impossible(lattice, method)
+    evidence = _Evidence(lattice, method)
+    if not evidence.few:
+        yield from _impossible(evidence)
         return
-    yield from _raises_problems(lattice, method, found)
-    suspects = [one for one in method.ensures if _seems_true(one, search, method, found)]
-    if suspects:
-        wide = Search(lattice, method, breadth=_WIDE)
-        found, _ = wide.satisfying(_WITNESSES * _WIDE)
-        for clause in suspects:
-            if _seems_true(clause, wide, method, found):
-                yield _always_true(clause)
+    yield from _raises_problems(evidence)
+    for clause in method.ensures:
+        if _seems_true(clause, evidence.search, method, evidence.few) and _seems_true(
+            clause, evidence.wide_search, method, evidence.most
+        ):
+            yield _always_true(clause)
 
 
-def _impossible(lattice: Lattice, method: Method) -> Iterator[Problem]:
+def _impossible(evidence: _Evidence) -> Iterator[Problem]:
     """The precondition that nothing satisfies, after a wider search."""
-    search = Search(lattice, method, breadth=_WIDE)
+    method, search = evidence.method, evidence.wide_search
     found, tried = search.satisfying(1)
     if found or not search.is_possible or not all(map(_is_searchable, method.requires)):
         return
@@ -153,30 +183,38 @@ def _impossible(lattice: Lattice, method: Method) -> Iterator[Problem]:
     )
 
 
-def _raises_problems(
-    lattice: Lattice, method: Method, found: Sequence[Mapping[str, object]]
-) -> Iterator[Problem]:
-    for raised in method.raises:
+def _raises_problems(evidence: _Evidence) -> Iterator[Problem]:
+    name = evidence.method.name
+    for raised in evidence.method.raises:
         clause = raised.clause
-        verdicts = {holds(clause, names) for names in found}
-        if None in verdicts or len(verdicts) > 1 or not _is_searchable(clause):
-            continue
-        wide, tried = Search(lattice, method, breadth=_WIDE).satisfying(_WITNESSES * _WIDE)
-        verdicts = {holds(clause, names) for names in wide}
-        if verdicts == {False}:
+        verdict = _only_verdict(clause, evidence)
+        if verdict is False and _is_searchable(clause):
             yield _problem(
                 clause,
-                f"No input of `{method.name}` was found for which `{clause.expression.source}`"
-                f" holds, among {tried} tried, so {raised.exception} is never raised.",
-                "Mend the condition or remove it.",
+                f"No input of `{name}` was found for which `{clause.expression.source}` holds,"
+                f" among {len(evidence.most)} tried, so {raised.exception} is never raised.",
+                "Mend the condition, or add an example that raises it.",
             )
-        elif verdicts == {True} and len(wide) >= _FEWEST_WITNESSES:
+        elif verdict is True and len(evidence.most) >= _FEWEST_WITNESSES:
             yield _problem(
                 clause,
-                f"`{clause.expression.source}` holds for every input of `{method.name}` that was"
-                f" tried ({tried}), so it could do nothing but raise {raised.exception}.",
-                "Mend the condition, or narrow it with the other preconditions.",
+                f"`{clause.expression.source}` holds for each of {len(evidence.most)} inputs tried,"
+                f" so `{name}` could do nothing but raise {raised.exception}.",
+                "Mend the condition, or add an example that returns.",
             )
+
+
+def _only_verdict(clause: Clause, evidence: _Evidence) -> bool | None:
+    """What a clause says of every input, None when it says different things or has no value."""
+    verdict: bool | None = None
+    for sample in evidence.samples():
+        verdicts = {holds(clause, names) for names in sample}
+        if len(verdicts) != 1:
+            return None
+        (verdict,) = verdicts
+        if verdict is None:
+            return None
+    return verdict
 
 
 def _seems_true(
@@ -212,13 +250,25 @@ def _states(
     results: list[object] = [None]
     if returns.type is not None:
         results = search.pools.values(returns.type, returns.constraints)
-    changing = [name for name in _free_names(method) if name != "result"]
+    if not results:
+        return
+    free = _free_names(method)
+    changing = sorted(free - {"result"})
+    targets = [
+        target
+        for clause in method.ensures
+        for target in places_compared(clause.expression.tree)
+        if target.path[0] in free
+    ]
     for names in found:
         if any(holds(one.clause, names) for one in method.raises):
             continue
         for result in results:
             yield {**names, "result": result}, names
-        for name in sorted(changing):
+        for path, state in aimed({**names, "result": results[0]}, targets):
+            if search.fits(state, path):
+                yield state, names
+        for name in changing:
             for value in search.values(name):
                 yield {**names, name: value, "result": results[0]}, names
 
