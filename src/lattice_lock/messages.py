@@ -394,6 +394,7 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
         latency_ms: milliseconds from the call to the last byte, retries and waits included.
         attempts: requests sent, the successful one included.
         cost_usd: US dollars; None is unknown, zero is known to be free.
+        provider_data: what the provider said about the whole answer that has no neutral meaning.
     """
 
     model: ModelId
@@ -406,6 +407,7 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float = 0.0
     attempts: int = 1
     cost_usd: Decimal | None = None
+    provider_data: ProviderData | None = None
 
     @property
     def text(self) -> str:

@@ -74,6 +74,11 @@ def test_a_status_alone_has_a_meaning(status: int, kind: type[APIClientError]) -
         (200, {"message": "m", "type": "server_error"}, ServerError),
         (200, {"message": "m", "code": 503}, OverloadedError),
         (200, "model 'x' is unloading", InvalidResponseError),
+        (504, {"message": "m", "type": "timeout_error"}, ProviderTimeoutError),
+        (402, {"message": "m", "type": "billing_error"}, QuotaExhaustedError),
+        (400, {"message": "Prompt is too long: 9 tokens > 8 maximum"}, ContextLengthError),
+        (400, {"message": "Your credit balance is too low to access"}, QuotaExhaustedError),
+        (400, {"message": "You have reached your specified API usage limits"}, QuotaExhaustedError),
     ],
 )  # fmt: skip
 def test_a_code_stands_above_the_status(

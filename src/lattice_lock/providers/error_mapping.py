@@ -40,9 +40,13 @@ _BY_CODE: Mapping[str, type[APIClientError]] = {
     "authentication_error": AuthenticationError,
     "insufficient_quota": QuotaExhaustedError,
     "credit_balance_exhausted": QuotaExhaustedError,
+    "billing_error": QuotaExhaustedError,
+    "enforced_spend_limit_reached": QuotaExhaustedError,
+    "contract_spend_limit_reached": QuotaExhaustedError,
     "rate_limit_exceeded": RateLimitError,
     "rate_limit_error": RateLimitError,
     "slow_down": RateLimitError,
+    "timeout_error": ProviderTimeoutError,
     "overloaded_error": OverloadedError,
     "unavailable_error": OverloadedError,
     "model_not_found": ModelNotAvailableError,
@@ -81,12 +85,18 @@ _BY_GENERAL_CODE: Mapping[str, type[APIClientError]] = {
     "not_found_error": ModelNotAvailableError,
     "NotFoundError": ModelNotAvailableError,
     "permission_error": PermissionDeniedError,
+    "conflict_error": ConflictError,
+    "request_too_large": ContextLengthError,
     "not_supported_error": InvalidRequestError,
 }
 
 _BY_TEXT = (
     # vLLM has only BadRequestError for it; protocol.py and serving_engine.py.
     (re.compile(r"maximum context length", re.IGNORECASE), ContextLengthError),
+    # Anthropic answers `invalid_request_error` for these, without a code of their own.
+    (re.compile(r"prompt is too long", re.IGNORECASE), ContextLengthError),
+    (re.compile(r"credit balance is too low", re.IGNORECASE), QuotaExhaustedError),
+    (re.compile(r"specified API usage limits", re.IGNORECASE), QuotaExhaustedError),
 )
 
 _CLIENT_ERRORS = range(400, 500)
@@ -101,12 +111,16 @@ class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
         codes: its codes and types, the most specific first.
         status: a status inside the body, where HTTP's own says 200.
         parameter: the request parameter it complains about.
+        request_id: the provider's id for the request, where it is said in the body.
+        retry_after_s: seconds to wait, where they are said in the body.
     """
 
     message: str
     codes: tuple[str, ...] = ()
     status: int | None = None
     parameter: str | None = None
+    request_id: str | None = None
+    retry_after_s: float | None = None
 
 
 def error_kind(status: int, facts: ErrorFacts) -> type[APIClientError]:

@@ -1,10 +1,15 @@
-"""What clients of HTTP providers share: sending, and turning failures into errors."""
+"""What clients of HTTP providers share: sending JSON, reading it, and turning failures into errors.
+
+A subclass says where the API is, which key opens it and how errors look in it.
+"""
 
 from __future__ import annotations
 
+import re
+from abc import abstractmethod
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -17,25 +22,25 @@ from lattice_lock.exceptions import (
 )
 from lattice_lock.providers.base_client import BaseAPIClient
 from lattice_lock.providers.error_mapping import ErrorFacts, error_kind, openai_error_facts
-from lattice_lock.providers.retry import parse_retry_after
+from lattice_lock.providers.retry import MAX_RETRY_AFTER_S, parse_retry_after
+from lattice_lock.providers.transport import HttpRequest
+from lattice_lock.settings import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from lattice_lock.providers.transport import (
-        Deadline,
-        HttpRequest,
-        HttpResponse,
-        Timeouts,
-    )
-    from lattice_lock.settings import Secret
+    from lattice_lock.messages import ChatResponse
+    from lattice_lock.providers.transport import Deadline, HttpResponse, Timeouts
 
 __all__ = ["HttpAPIClient"]
+
+_T = TypeVar("_T")
 
 _MAX_ERROR_BODY = 64 * 1024
 _NOT_FOUND = 404
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 
 class HttpAPIClient(BaseAPIClient):
@@ -47,9 +52,21 @@ class HttpAPIClient(BaseAPIClient):
     unreachable_hint: ClassVar[str | None] = None
     """What to do where nothing answers, as a sentence."""
 
+    @abstractmethod
+    def _base_url(self) -> str:
+        """Where the API is, without a trailing slash."""
+
     def _key(self) -> Secret | None:
         """The key that requests carry, None where none is needed."""
         return None
+
+    def _headers(self) -> dict[str, str]:
+        """Headers of every request, besides those of its body."""
+        return {}
+
+    def _key_headers(self, key: Secret) -> dict[str, Secret]:
+        """The headers in which `key` is sent."""
+        return {"Authorization": Secret(f"Bearer {key.reveal()}")}
 
     def _error_facts(self, body: object) -> ErrorFacts | None:
         """What a decoded error body says; None where it is not in the provider's form."""
@@ -71,6 +88,84 @@ class HttpAPIClient(BaseAPIClient):
             if error.status is None:
                 error.hint = error.hint or self.unreachable_hint
             raise
+
+    def _request(
+        self, method: str, path: str, *, model: str | None, body: dict[str, Any] | None = None
+    ) -> HttpRequest:
+        """The request for `path` below the base, with the key and `body` as JSON.
+
+        Raises:
+            ProviderUnavailableError: the key cannot be sent.
+        """
+        headers = {"Accept": "application/json"} | self._headers()
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return HttpRequest(
+            provider=self.provider,
+            model=model,
+            method=method,
+            url=self._base_url() + path,
+            headers=headers,
+            secret_headers=self._secret_headers(),
+            body=None if body is None else msgspec.json.encode(body),
+        )
+
+    def _secret_headers(self) -> dict[str, Secret]:
+        key = self._key()
+        if key is None:
+            return {}
+        if not _HEADER_VALUE.fullmatch(key.reveal()):
+            raise ProviderUnavailableError(
+                f"The key of `{self.provider}` holds characters that no key has.",
+                provider=self.provider,
+                hint="Set it again without quotes, spaces and line ends.",
+            )
+        return self._key_headers(key)
+
+    def _decode(
+        self,
+        decoder: msgspec.json.Decoder[_T],
+        content: bytes,
+        request: HttpRequest,
+        response: HttpResponse,
+    ) -> _T:
+        """`content` as the decoder's type.
+
+        Raises:
+            InvalidResponseError: it is something else.
+        """
+        try:
+            return decoder.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            kind = response.headers.get("content-type", "no content type")
+            raise self._unreadable(
+                request,
+                f"The answer (`{kind}`) is not in the format of `{self.provider}`: {error}.",
+                response=response,
+            ) from error
+
+    async def _expect_events(self, request: HttpRequest, response: HttpResponse) -> None:
+        """Refuse an answer that is no event stream; an error may hide in it."""
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return
+        content = await response.read()
+        self._refuse_error(request, content, response)
+        kind = response.headers.get("content-type", "no content type")
+        raise self._unreadable(
+            request, f"A stream was asked for, but the answer is `{kind}`.", response=response
+        )
+
+    def _refuse_error(self, request: HttpRequest, content: bytes, response: HttpResponse) -> None:
+        """Raise the error that a body with status 200 holds; other bodies pass."""
+        if b'"error"' not in content:
+            return
+        body = _decode(content)
+        if isinstance(body, dict) and body.get("error") and (facts := self._error_facts(body)):
+            raise self._reported(request, facts, response=response)
+
+    def _with_request_id(self, answer: ChatResponse, response: HttpResponse) -> ChatResponse:
+        request_id = self._request_id(response.headers)
+        return msgspec.structs.replace(answer, request_id=request_id) if request_id else answer
 
     async def _error_body(self, response: HttpResponse) -> bytes:
         """The body of a refusal as far as it comes: the status counts even if the body breaks."""
@@ -112,6 +207,10 @@ class HttpAPIClient(BaseAPIClient):
         )
         if facts.codes:
             error.provider_code = self._without_key(facts.codes[0])
+        if error.request_id is None and facts.request_id:
+            error.request_id = self._without_key(facts.request_id)
+        if error.retry_after_s is None and facts.retry_after_s is not None:
+            error.retry_after_s = min(max(facts.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
         if isinstance(error, InvalidRequestError) and facts.parameter:
             error.parameter = self._without_key(facts.parameter)
         return error

@@ -10,13 +10,12 @@ A provider that differs only in address and key is a subclass with class variabl
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from typing_extensions import override
 
-from lattice_lock.exceptions import IncompleteStreamError, ProviderUnavailableError
+from lattice_lock.exceptions import IncompleteStreamError
 from lattice_lock.messages import ModelId, StreamEnd
 from lattice_lock.providers.chat_completions import (
     ChatChunk,
@@ -29,26 +28,22 @@ from lattice_lock.providers.chat_completions import (
 from lattice_lock.providers.error_mapping import ErrorFacts
 from lattice_lock.providers.http_client import HttpAPIClient
 from lattice_lock.providers.sse import SseParser
-from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, HttpRequest, Timeouts
-from lattice_lock.settings import Secret
+from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
-    from lattice_lock.providers.transport import HttpResponse
-    from lattice_lock.settings import Settings
+    from lattice_lock.providers.transport import HttpRequest, HttpResponse
+    from lattice_lock.settings import Secret, Settings
 
 __all__ = ["OpenAICompatibleClient"]
-
-_T = TypeVar("_T")
 
 _LIST_TIMEOUT_S = 10.0
 _LIST_TIMEOUTS = Timeouts(connect_s=2.0)
 _STREAM_TIMEOUTS = Timeouts()
 _DONE = b"[DONE]"
 _DRAIN_S = 0.25
-_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 _WHOLE = msgspec.json.Decoder(ChatCompletion)
 _CHUNK = msgspec.json.Decoder(ChatChunk)
@@ -91,6 +86,7 @@ class OpenAICompatibleClient(HttpAPIClient):
             listed = self._decode(_MODELS, await response.read(), request, response)
         return tuple(ModelId(provider=self.provider, name=entry.id) for entry in listed.data)
 
+    @override
     def _base_url(self) -> str:
         return self.base_url
 
@@ -149,74 +145,3 @@ class OpenAICompatibleClient(HttpAPIClient):
             unknown = ErrorFacts(message="The stream broke with an error of unknown form.")
             raise self._reported(request, facts or unknown, response=response)
         return assembler.feed(chunk)
-
-    async def _expect_events(self, request: HttpRequest, response: HttpResponse) -> None:
-        """Refuse an answer that is no event stream; an error may hide in it."""
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
-            return
-        content = await response.read()
-        self._refuse_error(request, content, response)
-        kind = response.headers.get("content-type", "no content type")
-        raise self._unreadable(
-            request, f"A stream was asked for, but the answer is `{kind}`.", response=response
-        )
-
-    def _refuse_error(self, request: HttpRequest, content: bytes, response: HttpResponse) -> None:
-        """Raise the error that a body with status 200 holds; other bodies pass."""
-        if b'"error"' not in content:
-            return
-        try:
-            body = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return
-        if isinstance(body, dict) and body.get("error") and (facts := self._error_facts(body)):
-            raise self._reported(request, facts, response=response)
-
-    def _with_request_id(self, answer: ChatResponse, response: HttpResponse) -> ChatResponse:
-        request_id = self._request_id(response.headers)
-        return msgspec.structs.replace(answer, request_id=request_id) if request_id else answer
-
-    def _decode(
-        self,
-        decoder: msgspec.json.Decoder[_T],
-        content: bytes,
-        request: HttpRequest,
-        response: HttpResponse,
-    ) -> _T:
-        try:
-            return decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            kind = response.headers.get("content-type", "no content type")
-            raise self._unreadable(
-                request,
-                f"The answer (`{kind}`) is not in the chat-completions format: {error}.",
-                response=response,
-            ) from error
-
-    def _request(
-        self, method: str, path: str, *, model: str | None, body: dict[str, Any] | None = None
-    ) -> HttpRequest:
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        return HttpRequest(
-            provider=self.provider,
-            model=model,
-            method=method,
-            url=self._base_url() + path,
-            headers=headers,
-            secret_headers=self._authorization(),
-            body=None if body is None else msgspec.json.encode(body),
-        )
-
-    def _authorization(self) -> dict[str, Secret]:
-        key = self._key()
-        if key is None:
-            return {}
-        if not _HEADER_VALUE.fullmatch(key.reveal()):
-            raise ProviderUnavailableError(
-                f"The key of `{self.provider}` holds characters that no key has.",
-                provider=self.provider,
-                hint="Set it again without quotes, spaces and line ends.",
-            )
-        return {"Authorization": Secret(f"Bearer {key.reveal()}")}
