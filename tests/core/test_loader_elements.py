@@ -303,6 +303,34 @@ def test_a_default_has_the_type_of_its_field(declaration: str, value: object) ->
         ("policies: [{use: a, on: [cod]}]", ["`cod` is not a place where a policy looks"]),
         ("policies: [{use: a, action: log}]", ["`log` is not an action"]),
         ("<<: {a: b}", ["The lattice has no key `<<`."]),
+        ("policies: {use: a}", ["`policies` must be a list."]),
+        ("config: {orm_engine: [a]}", ["`orm_engine` of `config` must be text, this is a list."]),
+        ("entities: {A: {fields: {x: int}, persistence: [a]}}", ["must be text, this is a list"]),
+        (
+            "entities: {A: {fields: {x: {enum: [a]}}, transitions: {x: [a]}}}",
+            ["The transitions of `x` must be a mapping, this is a list."],
+        ),
+        (
+            (
+                "entities: {A: {fields: {x: {type: int, renamed_from: z}, y: {type: int, renamed_from:"
+                " z}}}}"
+            ),
+            ["`y` and `x` were both renamed from `z`"],
+        ),
+        (
+            "entities: {A: {fields: {x: int}, ensures: [" + "x > 1, " * 201 + "]}}",
+            ["There are 201 clauses here; 200 are allowed."],
+        ),
+        (
+            "entities: {A: {fields: {x: {enum: ["
+            + ",".join(f"a{n}" for n in range(1001))
+            + "]}}}}",
+            ["Field `x` has 1001 values; 1000 are allowed."],
+        ),
+        (
+            "entities: {A: {fields: {x: {enum: [a], values: [b]}}}}",
+            ["Field `x` has both `enum` and `values`."],
+        ),
     ],
 )
 def test_a_wrong_element_is_answered(body: str, expected: list[str]) -> None:
@@ -399,6 +427,22 @@ def test_a_wrong_interface_is_answered(interfaces: str, message: str) -> None:
         ("{raises: {ValueEror: 'True'}}", "`ValueEror` is not a built-in", "`ValueError`"),
         ("{raises: {KeyboardInterrupt: 'True'}}", "is not a built-in exception", ""),
         ("{raises: ValueError}", "`raises` must be a mapping from exception", "{ValueError"),
+        ("{params: 'a int'}", "`a int` is not a parameter of its own", "params: {order"),
+        ("{params: 'a: int, a: str'}", "`a: str` is not a parameter of its own", ""),
+        ("{params: 'a: itn'}", "`itn` is neither", "`int`"),
+        ("[a]", "Method `m` must be a mapping, this is a list", "`params`"),
+        ("{examples: {}}", "`examples` must be a list", "args"),
+        ("{examples: [a]}", "An example must be a mapping", "`args`"),
+        ("{examples: [{args: {}, returns: 1}]}", "The method returns nothing", "out"),
+        (
+            (
+                "{returns: int, raises: {OSError: 'False'}, examples:"
+                " [{args: {}, returns: 1, raises: OSError}]}"
+            ),
+            "An example has both `returns` and `raises`",
+            "Keep",
+        ),
+        ("{returns: int, examples: [{args: {}, returns: x}]}", "The result must be int", ""),
         ("{require: ['True']}", "Method `m` has no key `require`", "`requires`"),
         ("{returns: int, examples: [{args: {}}]}", "An example has no outcome", "`returns`"),
         (
