@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["embedded_model"]
+
 ROOT = Path(__file__).resolve().parent.parent
 _TIMEOUT_S = 5.0
 

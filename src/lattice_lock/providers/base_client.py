@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from lattice_lock.providers.transport import Transport
     from lattice_lock.settings import Settings
 
-__all__ = ["BaseAPIClient"]
+__all__ = ["DEFAULT_RETRY", "BaseAPIClient"]
 
 _LOG = logging.getLogger(__name__)
-_DEFAULT_RETRY = RetryPolicy()
+DEFAULT_RETRY = RetryPolicy()
 
 
 class BaseAPIClient(ABC):
@@ -49,7 +49,7 @@ class BaseAPIClient(ABC):
     """The provider's id, which is also the name of the file that defines the client."""
 
     def __init__(
-        self, settings: Settings, transport: Transport, *, retry: RetryPolicy = _DEFAULT_RETRY
+        self, settings: Settings, transport: Transport, *, retry: RetryPolicy = DEFAULT_RETRY
     ) -> None:
         self._settings = settings
         self._transport = transport
