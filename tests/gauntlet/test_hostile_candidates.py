@@ -314,6 +314,25 @@ def test_line_total_keeps_its_contract():
         assert report.verdicts[0].outcome is outcome
 
 
+@pytest.mark.parametrize("body", ["import os; os._exit(0)", "return object()"])
+async def test_a_fault_that_a_test_overlooks_is_refuted(source_root: Path, body: str) -> None:
+    """A test that catches everything does not turn a dead or babbling worker into a pass."""
+    contract = """
+from services.pricing_service import PricingService
+
+def test_line_total_keeps_its_contract():
+    assert PricingService().line_total(1) == 1
+    try:
+        PricingService().line_total(2)
+    except BaseException:
+        pass
+"""
+    module = module_with({"line_total": f"if line == 1: return 1\n{body}"})
+    report = await run_contracts(request_for(source_root, module, contract=contract))
+    assert report.verdicts[0].outcome is Outcome.REFUTED
+    assert report.verdicts[0].message.startswith(("ended its process", "returned a `object`"))
+
+
 TAMPERING = {
     "patch pytest": "import pytest; pytest.raises = pytest.skip = pytest.fail = print",
     "patch hypothesis": "import hypothesis; hypothesis.given = lambda **k: lambda f: None",

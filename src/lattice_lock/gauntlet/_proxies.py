@@ -78,20 +78,28 @@ class Implementation:
         self._worker: WorkerProcess | None = first
         self._is_ready = False
         self._unusable: str | None = None
+        self._fault: str | None = None
         self._count = 0
         self._released: list[int] = []
         self.answered: Counter[str] = Counter()
+
+    def begin_test(self) -> None:
+        """Forget what went wrong before."""
+        self._fault = None
 
     def begin_example(self) -> None:
         """Forget what was answered before."""
         self.answered.clear()
 
     def end_test(self) -> None:
-        """See that the worker is still there and has nothing else to say.
+        """See that the worker was there all along and has nothing else to say.
 
         Raises:
-            CandidateStoppedError: it is not, so the answers so far are worth nothing.
+            CandidateStoppedError: it was not, so the answers so far are worth nothing, even if
+                the test made nothing of it.
         """
+        if self._fault is not None:
+            raise CandidateStoppedError(self._fault)
         if self._worker is not None and self._is_ready:
             self._ask({"do": "ping"})
 
@@ -164,9 +172,8 @@ class Implementation:
         for position, description in (changed or {}).items():
             old, new = values[int(position)], self._codec.decode(description)
             if take_over(old, new, self._codec) is not old:
-                raise CandidateFailedError(
-                    f"changed an argument that is immutable: {old!r:.500} became {new!r:.500}",
-                    pytrace=False,
+                self._fail(
+                    f"changed an argument that is immutable: {old!r:.500} became {new!r:.500}"
                 )
 
     def _ask(self, message: dict[str, Json]) -> dict[str, Json]:
@@ -178,11 +185,12 @@ class Implementation:
             lambda d: worker.request({**message, "drop": dropped}, d),
         )
         if "failed" in reply:
-            raise CandidateFailedError(str(reply["failed"])[:_MAX_TEXT], pytrace=False)
+            self._fail(str(reply["failed"])[:_MAX_TEXT])
         return reply
 
     def _ready_worker(self) -> WorkerProcess:
         if self._unusable is not None:
+            self._fault = self._unusable
             raise CandidateStoppedError(self._unusable)
         worker = self._worker
         if worker is None:
@@ -212,6 +220,10 @@ class Implementation:
         except WorkerLostError as error:
             self._lose(str(error), error)
 
+    def _fail(self, reason: str) -> NoReturn:
+        self._fault = reason
+        raise CandidateFailedError(reason, pytrace=False)
+
     def _lose(self, reason: str, cause: Exception | None = None) -> NoReturn:
         if self._worker is not None:
             self._worker.close()
@@ -220,6 +232,7 @@ class Implementation:
         self._worker = None
         self._is_ready = False
         self._released.clear()
+        self._fault = reason
         raise CandidateStoppedError(reason) from cause
 
     def make_class(self, module: str, name: str) -> type[RemoteObject]:

@@ -133,6 +133,7 @@ class VerdictPlugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """After the test, see that the worker has not been up to anything."""
+        self._implementation.begin_test()
         yield
         if _function_name(item) in self._records:
             self._implementation.end_test()

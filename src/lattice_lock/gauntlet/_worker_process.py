@@ -8,7 +8,6 @@ import secrets
 import signal
 import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_lock.gauntlet._audit import FORBIDDEN_ATTEMPT
@@ -136,7 +135,7 @@ class WorkerProcess:
     def close(self) -> None:
         """Kill it and release everything."""
         self.kill()
-        self._drain.join()
+        self._drain.join(_END_GRACE_S)  # without a sandbox, something else may hold the other end
         self._channel.close()
 
     def _describe_end(self, reason: str) -> str:
@@ -171,8 +170,3 @@ def describe_status(status: int) -> str:
         return f"ended its process with exit status {status} instead of answering"
     sign = signal.Signals(number)
     return f"{_SIGNAL_MEANINGS.get(sign, 'crashed')} ({sign.name})"
-
-
-def seconds_from_now(seconds: float) -> float:
-    """A deadline for the methods above."""
-    return time.monotonic() + seconds

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import platformdirs
+
 from lattice_lock.exceptions import JudgeError
 from lattice_lock.gauntlet.sandbox import Sandbox, bootstrap, ensure_sandbox, home_folder
 from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict, printable
@@ -141,6 +143,7 @@ def _make_order(request: GauntletRequest, sandbox: Sandbox, folder: Path) -> dic
     hash_seed = hashlib.sha256(str(request.seed).encode()).digest()
     return {
         "folder": str(folder),
+        "cache": str(platformdirs.user_cache_path("lattice-lock", appauthor=False)),
         "home": str(home_folder()),
         "source_root": str(request.source_root.absolute()),
         "modules": dict(request.modules),
@@ -235,6 +238,7 @@ async def _hear_judge(order: bytes, folder: Path, limits: Limits, testimony: _Te
         env=_environment(
             HOME=str(folder),
             TMPDIR=str(folder),
+            HYPOTHESIS_STORAGE_DIRECTORY=str(folder / "hypothesis"),
             PYTHONHASHSEED="0",
             PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
         ),
