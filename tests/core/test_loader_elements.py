@@ -312,8 +312,8 @@ def test_a_default_has_the_type_of_its_field(declaration: str, value: object) ->
         ),
         (
             (
-                "entities: {A: {fields: {x: {type: int, renamed_from: z}, y: {type: int, renamed_from:"
-                " z}}}}"
+                "entities: {A: {fields: {x: {type: int, renamed_from: z},"
+                " y: {type: int, renamed_from: z}}}}"
             ),
             ["`y` and `x` were both renamed from `z`"],
         ),
