@@ -1,0 +1,153 @@
+"""One question, several models: the first that answers wins."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lattice_lock.exceptions import (
+    AllProvidersFailedError,
+    APIClientError,
+    ContentFilteredError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    UsageError,
+)
+from lattice_lock.providers.transport import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+
+    from lattice_lock.messages import ChatRequest, ChatResponse, ModelId, StreamEvent
+    from lattice_lock.providers.base_client import BaseAPIClient
+
+__all__ = ["FallbackManager"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class FallbackManager:
+    """Walks a list of candidates within the one deadline of the request.
+
+    Which models are candidates, and in which order, is decided elsewhere. A prompt that a
+    provider's filter refused is not taken to another provider.
+
+    Args:
+        clients: the client of each provider, by id.
+    """
+
+    def __init__(self, clients: Mapping[str, BaseAPIClient]) -> None:
+        self._clients = clients
+
+    async def chat_completion(
+        self, request: ChatRequest, candidates: Sequence[ModelId]
+    ) -> ChatResponse:
+        """The first answer; each candidate is asked at most once, `request.model` only if listed.
+
+        Raises:
+            AllProvidersFailedError: none answered; it holds the error of each.
+            ContentFilteredError: a provider's filter refused the prompt.
+            UsageError: there is no candidate.
+        """
+        walk = _Walk(self._clients, request, candidates)
+        for client, attempt in walk:
+            try:
+                return await client.chat_completion(attempt)
+            except APIClientError as error:
+                walk.failed(error)
+        raise walk.exhausted()
+
+    async def stream(
+        self, request: ChatRequest, candidates: Sequence[ModelId]
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """The first answer as it is made.
+
+        A candidate that fails before its first event is replaced without a trace. Afterwards its
+        error ends the stream, because the rest of another answer does not fit to the first half
+        of this one. Close the generator to stop the provider at once.
+
+        Raises:
+            AllProvidersFailedError: none began to answer; it holds the error of each.
+            APIClientError: the answer broke off.
+            UsageError: there is no candidate.
+        """
+        walk = _Walk(self._clients, request, candidates)
+        for client, attempt in walk:
+            delivered = False
+            try:
+                async with aclosing(client.stream(attempt)) as events:
+                    async for event in events:
+                        delivered = True
+                        yield event
+            except APIClientError as error:
+                if delivered:
+                    raise
+                walk.failed(error)
+            else:
+                return
+        raise walk.exhausted()
+
+
+class _Walk:
+    """The candidates of one call that are still to be asked, and why the others failed."""
+
+    def __init__(
+        self,
+        clients: Mapping[str, BaseAPIClient],
+        request: ChatRequest,
+        candidates: Sequence[ModelId],
+    ) -> None:
+        if not candidates:
+            raise UsageError("There is no model to ask.", hint="Name at least one candidate.")
+        self._clients = clients
+        self._request = request
+        self._candidates = tuple(dict.fromkeys(candidates))
+        self._deadline = Deadline.after(request.timeout_s)
+        self._causes: list[APIClientError] = []
+
+    def __iter__(self) -> Iterator[tuple[BaseAPIClient, ChatRequest]]:
+        for model in self._candidates:
+            left_s = self._deadline.remaining_s()
+            client = self._clients.get(model.provider)
+            if client is None:
+                self._causes.append(
+                    ProviderUnavailableError(
+                        f"There is no client of `{model.provider}` here.",
+                        provider=model.provider,
+                        model=model.name,
+                    )
+                )
+            elif left_s <= 0:
+                self._causes.append(
+                    ProviderTimeoutError(
+                        f"`{model}` was not asked: the {self._deadline.total_s:g} s of the call "
+                        "were over.",
+                        provider=model.provider,
+                        model=model.name,
+                    )
+                )
+            else:
+                yield (
+                    client,
+                    msgspec.structs.replace(self._request, model=model, timeout_s=left_s),
+                )
+
+    def failed(self, error: APIClientError) -> None:
+        """Remember why a candidate failed, or raise where no other may be asked."""
+        if isinstance(error, ContentFilteredError):
+            raise error
+        self._causes.append(error)
+        _LOG.info(
+            "fallback.tried provider=%s model=%s code=%s", error.provider, error.model, error.code
+        )
+
+    def exhausted(self) -> AllProvidersFailedError:
+        """The error that holds every cause."""
+        count = len(self._causes)
+        return AllProvidersFailedError(
+            f"None of {count} models answered." if count > 1 else "The model did not answer.",
+            self._causes,
+        )
