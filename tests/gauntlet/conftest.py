@@ -64,7 +64,7 @@ def test_line_total_keeps_its_contract(line: OrderLine) -> None:
     RETURNS_LINE_TOTAL.validate_python(result, strict=True)
     assert result == line.price * old_0, (
         "interfaces.IPricingService.methods.line_total.ensures[0]: "
-        "result == line.price * line.quantity"
+        "result == line.price * line.quantity" + f"; returned {result!r}"
     )
 """
 

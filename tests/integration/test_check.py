@@ -167,6 +167,15 @@ def test_a_wrong_body_is_not_accepted(project: Path) -> None:
     assert (project / "lattice.lock").read_bytes() == lock
 
 
+def test_a_body_that_bends_its_argument_to_the_result_is_refused(project: Path) -> None:
+    """`result in numbers` must not come true by changing `numbers`."""
+    body = "numbers[:] = [max(numbers), 9]; return 9"
+    edit(project / "src/services/pricing.py", "return max(numbers)", body)
+    done = run("accept", project, "-m", "IPricing.largest")
+    assert done.returncode == 1
+    assert "params.numbers: the argument must not be changed" in done.stdout
+
+
 def test_an_unknown_method_is_wrong_use(project: Path) -> None:
     """Exit code 2, and the names that exist."""
     done = run("accept", project, "-m", "IPricing.totals")

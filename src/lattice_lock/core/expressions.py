@@ -36,6 +36,7 @@ __all__ = [
     "Scope",
     "constants",
     "evaluate",
+    "old_variables",
     "parse_expression",
     "to_python",
     "variables",
@@ -128,6 +129,18 @@ def variables(expression: Expression) -> frozenset[str]:
         if isinstance(node, ast.Name) and id(node) not in functions:
             (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
     return frozenset(used - bound)
+
+
+def old_variables(expression: Expression) -> frozenset[str]:
+    """Names of the variables that occur within `old(...)`."""
+    return frozenset(
+        inner.id
+        for node in ast.walk(expression.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "old"
+        for argument in node.args
+        for inner in ast.walk(argument)
+        if isinstance(inner, ast.Name)
+    )
 
 
 def constants(expression: Expression) -> tuple[object, ...]:

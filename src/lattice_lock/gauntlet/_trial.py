@@ -46,6 +46,7 @@ _PYTEST_OPTIONS: Final = (
     "--capture=no",
     "--quiet",
     "--tb=line",
+    "--assert=plain",  # messages say what was expected; how pytest saw it is noise
     "-p_hypothesis_pytestplugin",
     *(f"-pno:{plugin}" for plugin in _LEFT_OUT),
 )

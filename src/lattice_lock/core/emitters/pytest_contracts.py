@@ -16,8 +16,14 @@ from lattice_lock.core.emitters.interfaces import dependency_parameter, implemen
 from lattice_lock.core.emitters.pydantic_types import UNIQUE_ITEMS_CHECK, constrained_annotation
 from lattice_lock.core.emitters.python_text import Imports, header, literal, quoted, snake_case
 from lattice_lock.core.emitters.strategies import Strategies, narrow
-from lattice_lock.core.expressions import EvaluationError, constants, evaluate, to_python
-from lattice_lock.core.type_refs import DictType, EntityType, ListType, OptionalType, TypeRef
+from lattice_lock.core.expressions import (
+    EvaluationError,
+    constants,
+    evaluate,
+    old_variables,
+    to_python,
+)
+from lattice_lock.core.type_refs import JSON, DictType, EntityType, ListType, OptionalType, TypeRef
 from lattice_lock.core.vacuity import witnesses
 
 if TYPE_CHECKING:
@@ -71,6 +77,7 @@ def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     return ""
 '''
 
+_RETURNED = ' + f"; returned {result!r}"'
 _SHOWN = "{type(result).__name__} {result!r}"
 
 _SETTINGS = """@settings(
@@ -166,11 +173,13 @@ class _ContractFile:
             condition = to_python(clause.expression, names={**names, "result": "result"})
             self.imports.add_needs(condition.needs)
             before.update((f"{name} = {text}", None) for name, text in condition.captures)
-            after += _assertion(condition.text, _message(clause))
+            after += _assertion(condition.text, f"{_message(clause)}{_RETURNED}")
+        untouched_before, untouched_after = self._untouched(method, names)
         transition_before, transition_after = self._transitions(method, names)
-        body = [f"assume({text})" for text in conditions] + [*before, *transition_before]
+        body = [f"assume({text})" for text in conditions]
+        body += [*before, *untouched_before, *transition_before]
         body += [f"result = {self._call(method, names)}", *self._returned(method)]
-        body += [*transition_after, *after]
+        body += [*untouched_after, *transition_after, *after]
         chosen = [one for one in inputs if not any(_holds(r.clause, one) for r in method.raises)]
         self._test(name, method, chosen, strategies, body)
 
@@ -202,7 +211,7 @@ class _ContractFile:
             f"    result = {self._call(method, names)}",
             f"except {caught}:",
             "    return",
-            f'raise AssertionError({message} + f"; returned {{result!r}}")',
+            f"raise AssertionError({message}{_RETURNED})",
         ]
         chosen = [one for one in inputs if _holds(raised.clause, one)]
         self._test(name, method, chosen, strategies, body)
@@ -220,7 +229,7 @@ class _ContractFile:
         call = f"{self._service()}.{method.name}({_keywords(values)})"
         body = [f"result = {call}"]
         if one.raises is not None:
-            message = f'"{path}: {one.raises} expected" + f"; returned {{result!r}}"'
+            message = f'"{path}: {one.raises} expected"{_RETURNED}'
             body = ["try:", f"    result = {call}", f"except {one.raises}:", "    return"]
             body.append(f"raise AssertionError({message})")
         elif method.returns.type is None:
@@ -339,6 +348,44 @@ class _ContractFile:
             )
             after += _assertion(condition, message)
         return before, after
+
+    def _untouched(self, method: Method, names: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """Checks that arguments stay as they were.
+
+        Else a body could change an argument so that the post-condition fits its result. A
+        method that is meant to change one says so by `old(...)` of it.
+        """
+        declared = {
+            variable for clause in method.ensures for variable in old_variables(clause.expression)
+        }
+        before, after = [], []
+        for param in method.params.values():
+            if param.name in declared or not self._is_mutable(param.type, set()):
+                continue
+            given = names[param.name]
+            snapshot = f"{given}_before"
+            while snapshot in names.values():
+                snapshot += "_"
+            before.append(f"{snapshot} = deepcopy({given})")
+            self.imports.add_needs(["deepcopy"])
+            path = f"interfaces.{self.interface.name}.methods.{method.name}.params.{param.name}"
+            message = (
+                f"{path}: the argument must not be changed, as no clause says old({param.name})"
+            )
+            after += _assertion(f"{given} == {snapshot}", quoted(message))
+        return before, after
+
+    def _is_mutable(self, type_ref: TypeRef, seen: set[str]) -> bool:
+        match type_ref:
+            case ListType() | DictType():
+                return True
+            case OptionalType(inner):
+                return self._is_mutable(inner, seen)
+            case EntityType(name) if name not in seen:
+                fields = self.lattice.entities[name].fields.values()
+                return any(self._is_mutable(one.type, {*seen, name}) for one in fields)
+            case _:
+                return type_ref == JSON
 
     def _names(self, method: Method) -> dict[str, str]:
         return {name: f"{name}_" if name in _TAKEN else name for name in method.params}

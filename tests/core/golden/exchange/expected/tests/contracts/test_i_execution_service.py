@@ -120,10 +120,10 @@ def test_fill_keeps_its_contract(order: LimitOrder, qty: int) -> None:
         f"entities.LimitOrder.transitions.status: {status_before} may not become {result.status}"
     )
     assert result.status == 'filled', (
-        "interfaces.IExecutionService.methods.fill.ensures[0]: result.status == 'filled'"
+        "interfaces.IExecutionService.methods.fill.ensures[0]: result.status == 'filled'" + f"; returned {result!r}"
     )
     assert result.quantity == old_order.quantity - qty, (
-        "interfaces.IExecutionService.methods.fill.ensures[1]: result.quantity == old(order.quantity) - qty"
+        "interfaces.IExecutionService.methods.fill.ensures[1]: result.quantity == old(order.quantity) - qty" + f"; returned {result!r}"
     )
 
 
@@ -154,10 +154,10 @@ def test_fee_keeps_its_contract(amount: Decimal, vip: bool) -> None:
         f"interfaces.IExecutionService.methods.fee.returns: expected decimal, got {type(result).__name__} {result!r}: {problem}"
     )
     assert not vip or result == 0, (
-        "interfaces.IExecutionService.methods.fee.ensures[0]: implies(vip, result == 0)"
+        "interfaces.IExecutionService.methods.fee.ensures[0]: implies(vip, result == 0)" + f"; returned {result!r}"
     )
     assert vip or result == amount * Decimal('0.25'), (
-        "interfaces.IExecutionService.methods.fee.ensures[1]: vip or result == amount * 0.25"
+        "interfaces.IExecutionService.methods.fee.ensures[1]: vip or result == amount * 0.25" + f"; returned {result!r}"
     )
 
 
@@ -193,13 +193,17 @@ def test_fee_example_0() -> None:
 @example(order=LimitOrder(order_id=UUID("00000000-0000-4001-8000-000000000001"), customer_id=UUID("00000000-0000-4001-8000-000000000001"), price=Decimal("1000000"), quantity=9, status=LimitOrderStatus.PENDING, tags=[], placed=datetime.fromisoformat("2000-01-01T00:00:00+00:00")))
 @example(order=LimitOrder(order_id=UUID("00000000-0000-4001-8000-000000000001"), customer_id=UUID("00000000-0000-4001-8000-000000000001"), price=Decimal("999999"), quantity=10, status=LimitOrderStatus.PENDING, tags=[], placed=datetime.fromisoformat("2000-01-01T00:00:00+00:00")))
 def test_side_keeps_its_contract(order: LimitOrder) -> None:
+    order_before = deepcopy(order)
     result = ExecutionService(clock=Clock()).side(order=order)
     problem = mismatch(result, SIDE_RETURNS)
     assert not problem, (
         f"interfaces.IExecutionService.methods.side.returns: expected SideResult, got {type(result).__name__} {result!r}: {problem}"
     )
+    assert order == order_before, (
+        "interfaces.IExecutionService.methods.side.params.order: the argument must not be changed, as no clause says old(order)"
+    )
     assert result == 'buy' or order.quantity > 10, (
-        "interfaces.IExecutionService.methods.side.ensures[0]: result == 'buy' or order.quantity > 10"
+        "interfaces.IExecutionService.methods.side.ensures[0]: result == 'buy' or order.quantity > 10" + f"; returned {result!r}"
     )
 
 
@@ -245,7 +249,11 @@ def test_forget_raises_key_error(orders: list[LimitOrder]) -> None:
 @example(orders=[LimitOrder(order_id=UUID("00000000-0000-4001-8000-000000000001"), customer_id=UUID("00000000-0000-4001-8000-000000000001"), price=Decimal("0.01"), quantity=0, status=LimitOrderStatus.FILLED, tags=[], placed=datetime.fromisoformat("2000-01-01T00:00:00+00:00"))])
 def test_forget_keeps_its_contract(orders: list[LimitOrder]) -> None:
     assume(not (len(orders) == 0))
+    orders_before = deepcopy(orders)
     result = ExecutionService(clock=Clock()).forget(orders=orders)
     assert result is None, (
         f"interfaces.IExecutionService.methods.forget.returns: expected None, got {type(result).__name__} {result!r}"
+    )
+    assert orders == orders_before, (
+        "interfaces.IExecutionService.methods.forget.params.orders: the argument must not be changed, as no clause says old(orders)"
     )
