@@ -22,7 +22,7 @@ from lattice_lock.cli.main import command_summaries
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.cli.conftest import Outcome
+    from command_process import Outcome
 
 _HEAVY = {"aiohttp", "asyncio", "hypothesis", "msgspec", "pydantic", "pytest", "rich", "yaml"}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cli.conftest import Outcome
+    from command_process import Outcome
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,39 @@
+"""Connects the parts: the only module that picks concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from lattice_lock.providers.discovery import client_class
+from lattice_lock.providers.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from lattice_lock.providers.base_client import BaseAPIClient
+    from lattice_lock.settings import Settings
+
+__all__ = ["open_clients"]
+
+
+@asynccontextmanager
+async def open_clients(
+    settings: Settings, providers: Iterable[str]
+) -> AsyncIterator[Mapping[str, BaseAPIClient]]:
+    """A client for each of `providers`, by id, over one transport; all are closed at the end.
+
+    Whether a provider can run is not looked at here: a call says so, `ProviderAvailability` too.
+
+    Raises:
+        ProviderUnavailableError: there is no such provider.
+    """
+    async with AsyncExitStack() as stack:
+        transport = await stack.enter_async_context(Transport(settings))
+        clients: dict[str, BaseAPIClient] = {}
+        for provider in dict.fromkeys(providers):
+            kind = await asyncio.to_thread(client_class, provider)
+            clients[provider] = kind(settings, transport)
+            stack.push_async_callback(clients[provider].aclose)
+        yield clients

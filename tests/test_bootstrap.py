@@ -1,0 +1,40 @@
+"""Connecting the parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lattice_lock.bootstrap import open_clients
+from lattice_lock.exceptions import ProviderUnavailableError
+from lattice_lock.settings import Settings
+from wire_server import NOWHERE, answer, ask, serving, whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _settings(folder: Path, url: str = "http://127.0.0.1:9/v1") -> Settings:
+    environment = {"LATTICE_LOCK_DATA_DIR": str(folder), "LATTICE_LOCK_LOCAL_URL": url}
+    return Settings.load(environment=environment, dotenv=NOWHERE)
+
+
+async def test_clients_are_those_asked_for(tmp_path: Path) -> None:
+    """Each provider named has one client under its id, and a real call goes through it."""
+    async with (
+        serving(answer(whole())) as server,
+        open_clients(_settings(tmp_path, server.url), ["local", "embedded", "local"]) as clients,
+    ):
+        assert {name: client.provider for name, client in clients.items()} == {
+            "local": "local",
+            "embedded": "embedded",
+        }
+        assert (await clients["local"].chat_completion(ask())).text == "Hi"
+
+
+async def test_unknown_provider_is_refused(tmp_path: Path) -> None:
+    """A provider that does not exist is an error, and what was opened before it is closed."""
+    with pytest.raises(ProviderUnavailableError, match="There is no provider `nope`"):
+        async with open_clients(_settings(tmp_path), ["local", "nope"]):
+            pass
