@@ -22,7 +22,7 @@ Generated from the commands' own `--help` by `make generate`.
 
 def render() -> str:
     """The whole file, commands in alphabetic order."""
-    return _HEAD + "".join(_sections(click.Context(cli, info_name=PROGRAM)))
+    return _HEAD + "".join(_sections(click.Context(cli, info_name=PROGRAM, **cli.context_settings)))
 
 
 def _sections(context: click.Context) -> Iterator[str]:
