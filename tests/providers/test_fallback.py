@@ -21,6 +21,7 @@ from lattice_lock.exceptions import (
     UsageError,
 )
 from lattice_lock.messages import ModelId, StreamEnd, StreamEvent, TextDelta
+from lattice_lock.providers.base_client import BaseAPIClient
 from lattice_lock.providers.fallback import FallbackManager
 from lattice_lock.providers.openai_compatible import OpenAICompatibleClient
 from lattice_lock.providers.transport import Transport
@@ -39,8 +40,10 @@ from wire_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+    from lattice_lock.messages import ChatRequest, ChatResponse
+    from lattice_lock.providers.transport import Deadline
     from wire_server import ScriptedServer, Step
 
 DONE = "data: [DONE]\n\n"
@@ -179,6 +182,37 @@ async def test_one_deadline_holds_for_all() -> None:
         assert asyncio.get_running_loop().time() - started < 5.0
     assert [type(error) for error in caught.value.exceptions] == [ProviderTimeoutError] * 2
     assert not servers[1].requests
+
+
+class Slow(BaseAPIClient):
+    """A provider that takes its time, remembers how long it was given, and fails."""
+
+    provider: ClassVar[str] = "slow"
+    given_s: list[float]
+
+    @override
+    async def _chat_completion_impl(self, request: ChatRequest, deadline: Deadline) -> ChatResponse:
+        self.given_s = [*getattr(self, "given_s", []), request.timeout_s]
+        await asyncio.sleep(0.05)
+        raise AuthenticationError("no", provider=self.provider)
+
+    @override
+    def _stream_impl(
+        self, request: ChatRequest, deadline: Deadline
+    ) -> AsyncGenerator[StreamEvent, None]:
+        raise NotImplementedError
+
+
+async def test_each_candidate_gets_what_is_left() -> None:
+    """The time of a candidate is the request's less what those before it took."""
+    settings = Settings.load(environment={}, dotenv=NOWHERE)
+    async with Transport(settings) as transport:
+        slow = Slow(settings, transport)
+        models = [ModelId(provider="slow", name=name) for name in ("a", "b", "c")]
+        with pytest.raises(AllProvidersFailedError):
+            await FallbackManager({"slow": slow}).chat_completion(ask(timeout_s=60.0), models)
+    first, second, third = slow.given_s
+    assert 60.0 >= first >= second + 0.04 >= third + 0.08
 
 
 async def test_a_candidate_is_asked_once() -> None:
