@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from typing_extensions import override
 
 from lattice_lock.exceptions import (
     AllProvidersFailedError,
@@ -193,6 +194,7 @@ class Slow(BaseAPIClient):
     @override
     async def _chat_completion_impl(self, request: ChatRequest, deadline: Deadline) -> ChatResponse:
         self.given_s = [*getattr(self, "given_s", []), request.timeout_s]
+        assert deadline.remaining_s() <= request.timeout_s
         await asyncio.sleep(0.05)
         raise AuthenticationError("no", provider=self.provider)
 
