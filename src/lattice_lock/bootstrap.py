@@ -6,16 +6,21 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from lattice_lock.exceptions import ConfigurationError
+from lattice_lock.providers.availability import ProviderAvailability
 from lattice_lock.providers.discovery import client_class
 from lattice_lock.providers.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
+    from lattice_lock.messages import ModelId
     from lattice_lock.providers.base_client import BaseAPIClient
     from lattice_lock.settings import Settings
 
-__all__ = ["open_clients"]
+__all__ = ["cheapest_models", "open_clients"]
+
+_FREE_PROVIDERS = ("embedded", "local")  # in the order in which they are tried
 
 
 @asynccontextmanager
@@ -37,3 +42,20 @@ async def open_clients(
             clients[provider] = kind(settings, transport)
             stack.push_async_callback(clients[provider].aclose)
         yield clients
+
+
+async def cheapest_models(settings: Settings) -> tuple[ModelId, ...]:
+    """Models that cost nothing and can run here, in the order in which to try them.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    availability = ProviderAvailability(settings)
+    statuses = [await availability.status(provider) for provider in _FREE_PROVIDERS]
+    models = tuple(model for status in statuses for model in status.models)
+    if not models:
+        raise ConfigurationError(
+            "No embedded or local model can run on this machine.",
+            hint="Run `lattice-lock models pull embedded`, or name a model with `--model`.",
+        )
+    return models
