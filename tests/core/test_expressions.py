@@ -325,6 +325,8 @@ def test_a_guard_against_null_is_understood(source: str) -> None:
         "old(note) is None or len(note) > 1",
         "order.note is None or len(note) > 1",
         "(note is None or flag) and len(note) > 1",
+        "(note is not None or flag) and len(note) > 1",
+        "not (note is None and flag) and len(note) > 1",
     ],
 )
 def test_a_guard_that_does_not_protect_is_refused(source: str) -> None:

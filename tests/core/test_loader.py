@@ -183,7 +183,7 @@ def test_an_alias_bomb_dies_at_once() -> None:
     start = time.perf_counter()
     _, _, message, _ = syntax_problem("\n".join(lines))
     assert "anchor" in message
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 2.0
 
 
 def test_a_hundred_problems_are_enough() -> None:
@@ -237,4 +237,4 @@ def test_a_huge_file_is_refused_at_once(tmp_path: Path) -> None:
     start = time.perf_counter()
     with pytest.raises(LatticeSyntaxError, match="larger than 1024 KiB"):
         load_lattice(path)
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 2.0

@@ -303,6 +303,14 @@ def test_a_default_has_the_type_of_its_field(declaration: str, value: object) ->
         ("policies: [{use: a, on: [cod]}]", ["`cod` is not a place where a policy looks"]),
         ("policies: [{use: a, action: log}]", ["`log` is not an action"]),
         ("<<: {a: b}", ["The lattice has no key `<<`."]),
+        (
+            "entities: {A: {fields: {x: A}}, B: {fields: {x: C}}, C: {fields: {x: B}}}",
+            ["holds one of itself: A -> A", "holds one of itself: B -> C -> B"],
+        ),
+        (
+            "entities: {A: {description: 5, fields: {x: int}}}",
+            ["`description` of entity `A` must be text, this is the number `5`."],
+        ),
         ("policies: {use: a}", ["`policies` must be a list."]),
         ("config: {orm_engine: [a]}", ["`orm_engine` of `config` must be text, this is a list."]),
         ("entities: {A: {fields: {x: int}, persistence: [a]}}", ["must be text, this is a list"]),

@@ -173,6 +173,14 @@ def test_a_postcondition_that_cannot_fail_is_found(method: str) -> None:
         "{params: {d: datetime}, returns: datetime, ensures: ['result > d']}",
         "{params: {w: timedelta}, returns: timedelta, ensures: [\"result == w * 2 + 'PT1S'\"]}",
         "{params: {a: json}, returns: json, ensures: ['result == a']}",
+        (
+            "{params: {a: str}, returns: int, ensures:"
+            " [\"implies(a.upper() == 'QW' + 'ERTZ', result == 0)\"]}"
+        ),
+        (
+            "{params: {a: str}, returns: int, ensures:"
+            " [\"a.upper() != 'QW' + 'ERTZ' or result == 0\"]}"
+        ),
         "{params: {a: bytes}, returns: bytes, ensures: ['len(result) == len(a)']}",
         "{params: {a: float}, returns: float, ensures: ['result >= a']}",
         (
@@ -420,4 +428,4 @@ def test_the_search_is_fast() -> None:
     )
     start = time.perf_counter()
     assert find_vacuous(lattice) == ()
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 2.0
