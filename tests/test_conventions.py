@@ -193,7 +193,7 @@ def test_env_example_names_every_variable() -> None:
     """`.env.example` lists exactly the variables that the package reads, each without a value."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    variable = re.compile(r"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_(?:API_KEY|HOST)")
+    variable = re.compile(r"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_(?:API_KEY|BASE_URL|HOST)")
     read = {
         node.value
         for path in _SOURCES

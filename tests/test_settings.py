@@ -111,6 +111,8 @@ def test_embedded_models_are_read_in_order() -> None:
         ("LATTICE_LOCK_LOCAL_URL", "http://h:port/v1"),
         ("LATTICE_LOCK_LOCAL_URL", "http://h/v1?key=1"),
         ("LATTICE_LOCK_LOCAL_URL", "http://[::1/v1"),
+        ("LATTICE_LOCK_OPENAI_API", "completions"),
+        ("LATTICE_LOCK_REASONING_SUMMARY", "yes"),
         ("OLLAMA_HOST", "ftp://x"),
         ("OLLAMA_HOST", "host:99999999"),
     ],
@@ -150,6 +152,15 @@ def test_a_password_in_an_address_is_refused_unseen(url: str) -> None:
 def test_the_local_server_is_found(environment: dict[str, str], url: str) -> None:
     """The address follows our own variable first, then Ollama's as Ollama reads it."""
     assert load(**environment).local_url == url
+
+
+def test_the_address_of_a_provider_is_checked_when_it_is_read() -> None:
+    """An address loses its last slash, an absent one is None, and a wrong one names itself."""
+    settings = load(A_BASE_URL="https://host/v1/", B_BASE_URL="", C_BASE_URL="host")
+    assert settings.base_url("A_BASE_URL") == "https://host/v1"
+    assert (settings.base_url("B_BASE_URL"), settings.base_url("D_BASE_URL")) == (None, None)
+    with pytest.raises(ConfigurationError, match="C_BASE_URL"):
+        settings.base_url("C_BASE_URL")
 
 
 def test_the_data_folder_follows_the_environment(tmp_path: Path) -> None:

@@ -12,6 +12,19 @@ name, so a `Settings` can be printed or logged.
 | `LATTICE_LOCK_LOCAL_URL` | OpenAI-compatible server, such as `http://localhost:8000/v1` | Ollama |
 | `LATTICE_LOCK_LOCAL_API_KEY` | its key, where it wants one | none |
 | `OLLAMA_HOST` | where Ollama listens, as Ollama itself reads it | `127.0.0.1:11434` |
+| `ANTHROPIC_API_KEY` | key of Anthropic | none |
+| `ANTHROPIC_BASE_URL` | where Anthropic's API is, without `/v1` | `https://api.anthropic.com` |
+| `LATTICE_LOCK_ANTHROPIC_VERSION` | version of that API | `2026-10-21` |
+| `OPENAI_API_KEY` | key of OpenAI | none |
+| `OPENAI_BASE_URL` | where its API is, such as a regional one | `https://api.openai.com/v1` |
+| `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` | organization and project that pay | those of the key |
+| `LATTICE_LOCK_OPENAI_API` | `responses` or `chat`, for every model of `openai` | by model |
+| `LATTICE_LOCK_AZURE_API` | the same for `azure` | by deployment name |
+| `LATTICE_LOCK_XAI_API` | the same for `xai` | `responses` |
+| `LATTICE_LOCK_REASONING_SUMMARY` | what OpenAI tells: `auto`, `concise` or `detailed` | none |
+
+OpenAI refuses summaries of reasoning to organizations that it has not verified; so nobody gets
+them unasked.
 """
 
 from __future__ import annotations
@@ -23,7 +36,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn, Self, final
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias, TypeVar, final, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
@@ -35,7 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-__all__ = ["Secret", "Settings"]
+__all__ = ["ApiSurface", "ReasoningSummary", "Secret", "Settings"]
+
+ApiSurface: TypeAlias = Literal["responses", "chat"]
+ReasoningSummary: TypeAlias = Literal["auto", "concise", "detailed"]
 
 _APPLICATION = "lattice-lock"
 _OLLAMA_PORT = 11434
@@ -109,6 +125,10 @@ class Settings:
         embedded_context_tokens: context window with which an embedded model is loaded.
         local_url: base of an OpenAI-compatible server, without a trailing slash.
         local_api_key: its key, None where none is set.
+        openai_api: the API for every model of `openai`; None chooses by model.
+        azure_api: the same for `azure`; None chooses by the deployment's name.
+        xai_api: the same for `xai`; None is Responses.
+        reasoning_summary: what OpenAI is asked to tell of a model's reasoning, None for nothing.
     """
 
     data_dir: Path
@@ -116,6 +136,10 @@ class Settings:
     embedded_context_tokens: int
     local_url: str
     local_api_key: Secret | None
+    openai_api: ApiSurface | None
+    azure_api: ApiSurface | None
+    xai_api: ApiSurface | None
+    reasoning_summary: ReasoningSummary | None
     _values: Mapping[str, Secret] = field(repr=False)
 
     @classmethod
@@ -147,6 +171,10 @@ class Settings:
             ),
             local_url=_local_url(text),
             local_api_key=values.get("LATTICE_LOCK_LOCAL_API_KEY") or None,
+            openai_api=_choice(text, "LATTICE_LOCK_OPENAI_API", _SURFACES),
+            azure_api=_choice(text, "LATTICE_LOCK_AZURE_API", _SURFACES),
+            xai_api=_choice(text, "LATTICE_LOCK_XAI_API", _SURFACES),
+            reasoning_summary=_choice(text, "LATTICE_LOCK_REASONING_SUMMARY", _SUMMARIES),
             _values=MappingProxyType(values),
         )
 
@@ -158,6 +186,15 @@ class Settings:
     def secret(self, name: str) -> Secret | None:
         """The variable `name` without revealing it, None where it is absent or empty."""
         return self._values.get(name) or None
+
+    def base_url(self, name: str) -> str | None:
+        """The variable `name` as the base of an HTTP API, None where it is absent or empty.
+
+        Raises:
+            ConfigurationError: it is no such address.
+        """
+        value = self.text(name)
+        return None if value is None else parse_base_url(name, value)
 
 
 def parse_base_url(variable: str, value: str) -> str:
@@ -254,6 +291,22 @@ def _context_tokens(value: str | None) -> int:
             hint=f"Write a whole number of tokens, at least {_MIN_CONTEXT_TOKENS}.",
         )
     return int(value)
+
+
+_Choice = TypeVar("_Choice", bound=str)
+_SURFACES: tuple[ApiSurface, ...] = get_args(ApiSurface)
+_SUMMARIES: tuple[ReasoningSummary, ...] = get_args(ReasoningSummary)
+
+
+def _choice(text: Mapping[str, str], variable: str, choices: tuple[_Choice, ...]) -> _Choice | None:
+    value = text.get(variable)
+    if value is None:
+        return None
+    for choice in choices:
+        if value == choice:
+            return choice
+    form = ", ".join(f"`{choice}`" for choice in choices)
+    raise ConfigurationError(f"`{variable}` is `{value}`.", hint=f"Write one of {form}.")
 
 
 def _local_url(text: Mapping[str, str]) -> str:

@@ -95,8 +95,15 @@ class HttpAPIClient(BaseAPIClient):
         """The request for `path` below the base, with the key and `body` as JSON.
 
         Raises:
-            ProviderUnavailableError: the key cannot be sent.
+            ProviderUnavailableError: a setting is missing, or the key cannot be sent.
         """
+        if missing := self.missing_setting(self._settings):
+            raise ProviderUnavailableError(
+                f"`{self.provider}` is not set up.",
+                provider=self.provider,
+                model=model,
+                hint=missing,
+            )
         headers = {"Accept": "application/json"} | self._headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
