@@ -80,6 +80,14 @@ def test_a_scaffold_that_cannot_be_generated_is_refused() -> None:
         compiled(text)
 
 
+@pytest.mark.parametrize("name", ["Decimal", "Field", "TypeAdapter"])
+def test_a_name_that_generated_code_needs_is_refused(name: str) -> None:
+    """An entity called like an imported class would hide it."""
+    text = lattice_with().replace("  Item:", f"  {name}:")
+    with pytest.raises(UnsupportedByTargetError, match=rf"lattice\.yaml:4:3: .*`{name}`"):
+        compiled(text)
+
+
 def test_two_interfaces_may_share_a_file() -> None:
     """The scaffold then holds both classes."""
     text = lattice_with() + (

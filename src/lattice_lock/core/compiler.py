@@ -15,7 +15,12 @@ from lattice_lock.core.emitters.interfaces import (
 from lattice_lock.core.emitters.pydantic_types import emit_types
 from lattice_lock.core.emitters.pytest_contracts import contract_path, emit_contracts
 from lattice_lock.core.vacuity import find_unspecified, find_vacuous
-from lattice_lock.exceptions import CompileError, Problem, VacuousContractError
+from lattice_lock.exceptions import (
+    CompileError,
+    Problem,
+    UnsupportedByTargetError,
+    VacuousContractError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,6 +89,7 @@ def compile_lattice(lattice: Lattice) -> Compilation:
         types_module: emit_types(lattice),
         protocols_module(lattice): emit_protocols(lattice),
     }
+    _ensure_names(lattice)
     _ensure_distinct(lattice)
     contracts = {
         interface.name: _suite(lattice, interface) for interface in lattice.interfaces.values()
@@ -102,6 +108,46 @@ def compile_lattice(lattice: Lattice) -> Compilation:
         trusted_modules=trusted,
         warnings=(*lattice.warnings, *find_unspecified(lattice), *_not_emitted(lattice)),
     )
+
+
+# Classes that generated modules import; a class of the lattice would hide them.
+_IMPORTED = frozenset(
+    {
+        "AfterValidator",
+        "Annotated",
+        "Any",
+        "AwareDatetime",
+        "BaseModel",
+        "ConfigDict",
+        "Decimal",
+        "Field",
+        "FiniteFloat",
+        "HealthCheck",
+        "JsonValue",
+        "Protocol",
+        "Self",
+        "StrEnum",
+        "TypeAdapter",
+        "UTC",
+        "UUID",
+        "ValidationError",
+    }
+)
+
+
+def _ensure_names(lattice: Lattice) -> None:
+    named = [*lattice.entities.values(), *lattice.interfaces.values()]
+    problems = [
+        Problem(
+            location=one.location,
+            message=f"the name `{one.name}` is taken by a class that generated code imports.",
+            hint=f"Rename it, for example to `{one.name}Record`.",
+        )
+        for one in named
+        if one.name in _IMPORTED
+    ]
+    if problems:
+        raise UnsupportedByTargetError(problems)
 
 
 def _suite(lattice: Lattice, interface: Interface) -> ContractSuite:
