@@ -25,7 +25,7 @@ from lattice_lock.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lattice_lock.core.schema import Interface, Lattice
+    from lattice_lock.core.schema import Entity, Interface, Lattice
 
 __all__ = ["Compilation", "ContractSuite", "ContractTest", "compile_lattice"]
 
@@ -136,7 +136,10 @@ _IMPORTED = frozenset(
 
 
 def _ensure_names(lattice: Lattice) -> None:
-    named = [*lattice.entities.values(), *lattice.interfaces.values()]
+    named: list[Entity | Interface] = [
+        *lattice.entities.values(),
+        *lattice.interfaces.values(),
+    ]
     problems = [
         Problem(
             location=one.location,
