@@ -56,8 +56,9 @@ class Draft:
             lattice=workspace.lattice, generated=workspace.compilation.generated
         )
         self._texts = {
-            interface.name: _decode(interface.file, found[interface.file])
-            or workspace.compilation.scaffolds[interface.file]
+            interface.name: _decode(interface.file, data)
+            if (data := found[interface.file]) is not None
+            else workspace.compilation.scaffolds[interface.file]
             for interface in workspace.lattice.interfaces.values()
         }
 
@@ -182,8 +183,8 @@ def _read_bytes(path: Path) -> bytes | None:
         raise BuildError(f"cannot read `{path}`: {error.strerror or error}") from error
 
 
-def _decode(path: str, data: bytes | None) -> str | None:
+def _decode(path: str, data: bytes) -> str:
     try:
-        return None if data is None else data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BuildError(f"`{path}` is not UTF-8", hint="Store the file as UTF-8.") from error
