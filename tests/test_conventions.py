@@ -110,11 +110,11 @@ def test_modules_are_named_for_what_they_do(path: Path) -> None:
 
 @pytest.mark.parametrize("path", _PYTHON, ids=_relative)
 def test_nothing_is_left_open(path: Path) -> None:
-    """No file defers work in a comment, and no function of ours is without a body."""
+    """No file defers work in a comment, and no function of the package is empty."""
     text = path.read_text(encoding="utf-8")
     marks = "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"])
     assert re.search(rf"#.*\b(?:{marks})\b", text) is None
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(_parse(path)) if path in _SOURCES else ():
         if isinstance(node, ast.Raise) and node.exc is not None:
             assert "NotImplementedError" not in ast.unparse(node.exc), f"line {node.lineno}"
 
@@ -193,7 +193,8 @@ def test_env_example_names_every_variable() -> None:
     """`.env.example` lists exactly the variables that the package reads, each without a value."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    variable = re.compile(r"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_(?:API_KEY|BASE_URL|HOST)")
+    ending = r"(?:API_KEY|BASE_URL|HOST|ORG_ID|PROJECT_ID)"
+    variable = re.compile(rf"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_{ending}")
     read = {
         node.value
         for path in _SOURCES
