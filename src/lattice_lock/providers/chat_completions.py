@@ -8,6 +8,7 @@ Source: the types of openai 3.54.0, Ollama 0.33, vLLM's `protocol.py`, llama.cpp
 from __future__ import annotations
 
 from base64 import b64encode
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,8 +45,10 @@ __all__ = [
     "ChatCompletion",
     "ChatDialect",
     "StreamAssembler",
+    "all_output_tokens",
     "chat_body",
     "chat_response",
+    "cost_of_ticks",
 ]
 
 
@@ -251,6 +254,8 @@ class _OutputDetails(msgspec.Struct, frozen=True):
 class _WireUsage(msgspec.Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cost_in_usd_ticks: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
 
@@ -383,6 +388,7 @@ class StreamAssembler:
             raw_finish_reason=finish,
             served_model=served_model,
             usage=None if usage is None else _usage(usage),
+            cost_usd=None if usage is None else cost_of_ticks(usage.cost_in_usd_ticks),
         )
 
     def _unified(self, finish: str | None) -> FinishReason:
@@ -440,9 +446,30 @@ def _usage(wire: _WireUsage) -> Usage:
         input_tokens=_count(wire.prompt_tokens),
         cached_input_tokens=_count(into.cached_tokens),
         cache_write_tokens=_count(into.cache_write_tokens),
-        output_tokens=_count(wire.completion_tokens),
+        output_tokens=all_output_tokens(
+            _count(wire.prompt_tokens),
+            _count(wire.completion_tokens),
+            _count(out.reasoning_tokens),
+            total=wire.total_tokens,
+        ),
         reasoning_tokens=_count(out.reasoning_tokens),
     )
+
+
+def all_output_tokens(prompt: int, output: int, reasoning: int, *, total: int | None) -> int:
+    """Tokens of the answer with those of the reasoning, which xAI counts beside and not inside.
+
+    The total tells: it exceeds prompt and output by exactly the reasoning.
+    """
+    return output + reasoning if total == prompt + output + reasoning else output
+
+
+def cost_of_ticks(ticks: int | None) -> Decimal | None:
+    """US dollars that xAI says the call costs; it counts in 1e-10.
+
+    Source: https://docs.x.ai/developers/cost-tracking.
+    """
+    return None if ticks is None else Decimal(ticks).scaleb(-10)
 
 
 def _count(value: int | None) -> int:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["ErrorFacts", "error_kind", "openai_error_facts"]
 
 _MAX_MESSAGE = 500
+_STATUS = re.compile(r"[1-5][0-9]{2}")
 
 # Codes that mean one thing whatever the status beside them.
 _BY_CODE: Mapping[str, type[APIClientError]] = {
@@ -46,6 +47,7 @@ _BY_CODE: Mapping[str, type[APIClientError]] = {
     "rate_limit_exceeded": RateLimitError,
     "rate_limit_error": RateLimitError,
     "slow_down": RateLimitError,
+    "server_is_overloaded": OverloadedError,
     "timeout_error": ProviderTimeoutError,
     "overloaded_error": OverloadedError,
     "unavailable_error": OverloadedError,
@@ -56,6 +58,10 @@ _BY_CODE: Mapping[str, type[APIClientError]] = {
     "content_filter": ContentFilteredError,
     "content_policy_violation": ContentFilteredError,
     "invalid_prompt": ContentFilteredError,
+    "bio_policy": ContentFilteredError,
+    "misalignment_policy_violation": ContentFilteredError,
+    "image_content_policy_violation": ContentFilteredError,
+    "DeploymentNotFound": ModelNotAvailableError,
 }
 
 _BY_STATUS: Mapping[int, type[APIClientError]] = {
@@ -88,11 +94,33 @@ _BY_GENERAL_CODE: Mapping[str, type[APIClientError]] = {
     "conflict_error": ConflictError,
     "request_too_large": ContextLengthError,
     "not_supported_error": InvalidRequestError,
+    # `response.error` of OpenAI's Responses; the codes of its `ResponseError`.
+    "data_residency_mismatch": InvalidRequestError,
+    "vector_store_timeout": ServerError,
+    "invalid_image": InvalidRequestError,
+    "invalid_image_format": InvalidRequestError,
+    "invalid_base64_image": InvalidRequestError,
+    "invalid_image_url": InvalidRequestError,
+    "image_too_large": InvalidRequestError,
+    "image_too_small": InvalidRequestError,
+    "image_parse_error": InvalidRequestError,
+    "invalid_image_mode": InvalidRequestError,
+    "image_file_too_large": InvalidRequestError,
+    "unsupported_image_media_type": InvalidRequestError,
+    "empty_image_file": InvalidRequestError,
+    "failed_to_download_image": InvalidRequestError,
+    "image_file_not_found": InvalidRequestError,
+    # The type of an `error` event that has no code of its own.
+    "error": ServerError,
+    # DIAL's type for whatever went wrong behind it.
+    "runtime_error": ServerError,
 }
 
 _BY_TEXT = (
     # vLLM has only BadRequestError for it; protocol.py and serving_engine.py.
     (re.compile(r"maximum context length", re.IGNORECASE), ContextLengthError),
+    # xAI answers 400 "Client specified an invalid argument" for a wrong key, percent-encoded once.
+    (re.compile(r"incorrect(?: |%20)api(?: |%20)key", re.IGNORECASE), AuthenticationError),
     # Anthropic answers `invalid_request_error` for these, without a code of their own.
     (re.compile(r"prompt is too long", re.IGNORECASE), ContextLengthError),
     (re.compile(r"credit balance is too low", re.IGNORECASE), QuotaExhaustedError),
@@ -153,14 +181,15 @@ def openai_error_facts(body: object) -> ErrorFacts | None:
     """What a decoded body of the OpenAI family says is wrong; None where it says nothing.
 
     Forms: `{"error": {"message", "type", "param", "code"}}` with a text or (vLLM, llama.cpp) a
-    status as `code`; `{"error": "text"}` (Ollama); `{"detail": ...}` and `{"message": ...}`
-    (proxies and older vLLM).
+    status as `code`, which may be a text of digits (DIAL); `{"error": "text"}` (Ollama), with a
+    `code` beside it (xAI); `{"detail": ...}` and `{"message": ...}` (proxies and older vLLM).
     """
     if not isinstance(body, dict):
         return None
     error = body.get("error") or body.get("detail") or body
     if isinstance(error, str):
-        return ErrorFacts(message=_shorten(error))
+        code = body.get("code")
+        return ErrorFacts(message=_shorten(error), codes=(code,) if isinstance(code, str) else ())
     if isinstance(error, list):
         return ErrorFacts(message=_shorten(msgspec.json.encode(error).decode()))
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
@@ -171,9 +200,15 @@ def openai_error_facts(body: object) -> ErrorFacts | None:
     return ErrorFacts(
         message=_shorten(error["message"]),
         codes=codes,
-        status=status if isinstance(status, int) else None,
+        status=_status(status),
         parameter=parameter if isinstance(parameter, str) else None,
     )
+
+
+def _status(code: object) -> int | None:
+    if isinstance(code, str) and _STATUS.fullmatch(code):
+        return int(code)
+    return code if isinstance(code, int) else None
 
 
 def _shorten(text: str) -> str:

@@ -5,6 +5,7 @@ A provider that differs only in address and key is a subclass with class variabl
     class GroqClient(OpenAICompatibleClient):
         provider = "groq"
         base_url = "https://api.groq.com/openai/v1"
+        url_variable = "GROQ_BASE_URL"
         key_variable = "GROQ_API_KEY"
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from typing_extensions import override
 
-from lattice_lock.exceptions import IncompleteStreamError
+from lattice_lock.exceptions import ConfigurationError, IncompleteStreamError
 from lattice_lock.messages import ModelId, StreamEnd
 from lattice_lock.providers.chat_completions import (
     ChatChunk,
@@ -66,6 +67,9 @@ class OpenAICompatibleClient(HttpAPIClient):
     base_url: ClassVar[str]
     """Where the API is, without a trailing slash."""
 
+    url_variable: ClassVar[str | None] = None
+    """Variable that names another address, such as a proxy's; None where there is none."""
+
     key_variable: ClassVar[str | None] = None
     """Variable that holds the key, None where no key is needed."""
 
@@ -76,6 +80,10 @@ class OpenAICompatibleClient(HttpAPIClient):
     def missing_setting(cls, settings: Settings) -> str | None:
         if cls.key_variable and settings.secret(cls.key_variable) is None:
             return f"Set `{cls.key_variable}`."
+        try:
+            _ = cls.url_variable and settings.base_url(cls.url_variable)
+        except ConfigurationError as error:
+            return f"{error.message} {error.hint}"
         return None
 
     @override
@@ -88,16 +96,35 @@ class OpenAICompatibleClient(HttpAPIClient):
 
     @override
     def _base_url(self) -> str:
-        return self.base_url
+        url = self._settings.base_url(self.url_variable) if self.url_variable else None
+        return url or self.base_url
 
     @override
     def _key(self) -> Secret | None:
         return self._settings.secret(self.key_variable) if self.key_variable else None
 
+    def _dialect(self, request: ChatRequest) -> ChatDialect:  # noqa: ARG002  # for subclasses
+        """How the format is spoken to the model of `request`.
+
+        Raises:
+            InvalidRequestError: the model cannot do what is asked of it.
+        """
+        return self.dialect
+
+    def _chat_path(self, request: ChatRequest) -> str:  # noqa: ARG002  # for subclasses
+        """Path below the base to which `request` is sent."""
+        return "/chat/completions"
+
+    def _chat_request(self, request: ChatRequest, *, stream: bool) -> HttpRequest:
+        body = chat_body(request, self._dialect(request), stream=stream)
+        http = self._request("POST", self._chat_path(request), model=request.model.name, body=body)
+        if stream:
+            http.headers["Accept"] = "text/event-stream"
+        return http
+
     @override
     async def _chat_completion_impl(self, request: ChatRequest, deadline: Deadline) -> ChatResponse:
-        body = chat_body(request, self.dialect, stream=False)
-        http = self._request("POST", "/chat/completions", model=request.model.name, body=body)
+        http = self._chat_request(request, stream=False)
         async with self._open(http, deadline=deadline, timeouts=WHOLE_ANSWER) as response:
             content = await response.read()
             self._refuse_error(http, content, response)
@@ -109,9 +136,7 @@ class OpenAICompatibleClient(HttpAPIClient):
     async def _stream_impl(
         self, request: ChatRequest, deadline: Deadline
     ) -> AsyncGenerator[StreamEvent, None]:
-        body = chat_body(request, self.dialect, stream=True)
-        http = self._request("POST", "/chat/completions", model=request.model.name, body=body)
-        http.headers["Accept"] = "text/event-stream"
+        http = self._chat_request(request, stream=True)
         async with self._open(http, deadline=deadline, timeouts=_STREAM_TIMEOUTS) as response:
             await self._expect_events(http, response)
             assembler = StreamAssembler(request.model)
