@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lattice_lock
+from lattice_lock.providers.discovery import provider_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +134,21 @@ def test_public_names_exist(name: str) -> None:
     promised = getattr(module, "__all__", ())
     assert [public for public in promised if not hasattr(module, public)] == []
     assert len(set(promised)) == len(promised)
+
+
+@pytest.mark.parametrize("provider", provider_names())
+def test_no_provider_imports_another(provider: str) -> None:
+    """A provider is one file of its own beside what all share; no other provider is part of it."""
+    package = "lattice_lock.providers"
+    others = {f"{package}.{name}" for name in provider_names()} - {f"{package}.{provider}"}
+    module = import_module(f"{package}.{provider}")
+    imported: set[str] = set()
+    for node in ast.walk(_parse(Path(str(module.__file__)))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    assert imported & others == set()
 
 
 def _tracked() -> list[Path]:
