@@ -49,7 +49,7 @@ class BuildRequest:
         path: the project's folder, or its lattice.
         models: models to ask, cheapest first.
         methods: `Interface` or `Interface.method` to build; empty for all.
-        replace_written: whether bodies that people wrote are built anew.
+        replace_written: whether bodies are built anew that people wrote or that were accepted.
     """
 
     path: Path
@@ -157,19 +157,15 @@ class _Builder:
         name = f"{interface.name}.{method.name}"
         workspace = self._draft.workspace
         body = self._draft.body(interface, method.name)
-        if body.state is not BodyState.WRITTEN:
+        if body.state is not BodyState.WRITTEN or self._request.replace_written:
             return None
         record = workspace.lock.accepted.get(name) if workspace.lock else None
         if record is not None and record.body_digest == body.digest:
-            same = record.contract_digest == contract_digest(
-                workspace.lattice, interface.name, method.name
-            )
-            if record.author == "model":
-                return _report(name, MethodStatus.UP_TO_DATE) if same else None
-            if same and not self._request.replace_written:
+            contract = contract_digest(workspace.lattice, interface.name, method.name)
+            if record.contract_digest == contract:
                 return _report(name, MethodStatus.UP_TO_DATE)
-        if self._request.replace_written:
-            return None
+            if record.author == "model":
+                return None
         return _report(name, MethodStatus.KEPT, "a person wrote it; `--replace` has it built anew")
 
     def _blocked(self, interface: Interface, method: Method) -> MethodReport | None:
