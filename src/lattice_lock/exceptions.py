@@ -48,7 +48,7 @@
     - InternalError                      LL-900  a defect in Lattice Lock itself
 
 What is found *in a project* (a Sheriff violation, a refuted contract, drift) is a value, not an
-exception: see `lattice_lock.sheriff.rule.Violation` and `lattice_lock.gauntlet.verdict.TestVerdict`.
+exception: see `sheriff.rule.Violation`, `gauntlet.verdict.TestVerdict` and `core.drift.Drift`.
 """
 
 from __future__ import annotations
