@@ -208,7 +208,7 @@ def test_env_example_names_every_variable() -> None:
     """`.env.example` lists exactly the variables that the package reads, each without a value."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    ending = r"(?:API_KEY|BASE_URL|HOST|ORG_ID|PROJECT_ID)"
+    ending = r"(?:API_KEY|API_VERSION|BASE_URL|HOST|ORG_ID|PROJECT_ID)"
     variable = re.compile(rf"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_{ending}")
     read = {
         node.value

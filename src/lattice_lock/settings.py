@@ -15,6 +15,9 @@ name, so a `Settings` can be printed or logged.
 | `ANTHROPIC_API_KEY` | key of Anthropic | none |
 | `ANTHROPIC_BASE_URL` | where Anthropic's API is, without `/v1` | `https://api.anthropic.com` |
 | `LATTICE_LOCK_ANTHROPIC_VERSION` | version of that API | `2026-10-21` |
+| `GOOGLE_API_KEY`, else `GEMINI_API_KEY` | key of Google's Gemini API | none |
+| `GOOGLE_GEMINI_BASE_URL` | where that API is | `https://generativelanguage.googleapis.com` |
+| `GOOGLE_GENAI_API_VERSION` | its version: `v1`, or `beta` for `v1beta` | `v1` |
 | `OPENAI_API_KEY` | key of OpenAI | none |
 | `OPENAI_BASE_URL` | where its API is, such as a regional one | `https://api.openai.com/v1` |
 | `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` | organization and project that pay | those of the key |

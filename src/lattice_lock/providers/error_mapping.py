@@ -49,6 +49,9 @@ _BY_CODE: Mapping[str, type[APIClientError]] = {
     "slow_down": RateLimitError,
     "server_is_overloaded": OverloadedError,
     "timeout_error": ProviderTimeoutError,
+    "DEADLINE_EXCEEDED": ProviderTimeoutError,
+    "API_KEY_INVALID": AuthenticationError,
+    "FAILED_PRECONDITION": PermissionDeniedError,  # Google: this region, or no billing
     "overloaded_error": OverloadedError,
     "unavailable_error": OverloadedError,
     "model_not_found": ModelNotAvailableError,
@@ -78,6 +81,11 @@ _BY_STATUS: Mapping[int, type[APIClientError]] = {
     503: OverloadedError,
     529: OverloadedError,
 }
+
+# Parts of codes that are made of several words: Google's ids of quotas name their period.
+_BY_CODE_PART: tuple[tuple[re.Pattern[str], type[APIClientError]], ...] = (
+    (re.compile(r"PerDay"), QuotaExhaustedError),
+)
 
 # Codes too general to stand above a status; they decide where an error comes inside a 200 stream.
 _BY_GENERAL_CODE: Mapping[str, type[APIClientError]] = {
@@ -125,6 +133,8 @@ _BY_TEXT = (
     (re.compile(r"prompt is too long", re.IGNORECASE), ContextLengthError),
     (re.compile(r"credit balance is too low", re.IGNORECASE), QuotaExhaustedError),
     (re.compile(r"specified API usage limits", re.IGNORECASE), QuotaExhaustedError),
+    # Google answers INVALID_ARGUMENT.
+    (re.compile(r"token count.{0,40}exceeds the maximum", re.IGNORECASE), ContextLengthError),
 )
 
 _CLIENT_ERRORS = range(400, 500)
@@ -156,6 +166,9 @@ def error_kind(status: int, facts: ErrorFacts) -> type[APIClientError]:
     for code in facts.codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
+        for pattern, special in _BY_CODE_PART:
+            if pattern.search(code):
+                return special
     if status < min(_CLIENT_ERRORS):
         status = facts.status or status
     kind = _BY_STATUS.get(status) or _by_general_code(status, facts)
