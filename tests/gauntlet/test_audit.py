@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
 from lattice_lock.gauntlet._audit import make_observer
 
@@ -18,14 +19,17 @@ class LyingPath(str):
 
     __slots__ = ()
 
+    @override
     def __str__(self) -> str:
         return "/project/inside.py"
 
-    def split(self, *_: object) -> list[str]:  # type: ignore[override]
+    @override
+    def split(self, *_: object) -> list[str]:
         """Claim other parts."""
         return ["project", "inside.py"]
 
-    def startswith(self, *_: object) -> bool:  # type: ignore[override]
+    @override
+    def startswith(self, *_: object) -> bool:
         """Claim any prefix."""
         return True
 
