@@ -50,6 +50,7 @@ _TAKEN = frozenset(
         "UUID",
         "ValidationError",
         "assume",
+        "contract",
         "date",
         "datetime",
         "deepcopy",
@@ -80,7 +81,9 @@ def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
 _RETURNED = ' + f"; returned {result!r}"'
 _SHOWN = "{type(result).__name__} {result!r}"
 
-_SETTINGS = """@settings(
+_SETTINGS = """
+# Time per example is the Gauntlet's business, and rare inputs are worth a search.
+contract = settings(
     deadline=None,
     suppress_health_check=[
         HealthCheck.data_too_large,
@@ -131,6 +134,8 @@ class _ContractFile:
         ]
         head = "".join([*transitions, *self.results])
         helper = f"\n\n{UNIQUE_ITEMS_CHECK}\n" if "_without_repetition" in head else ""
+        generates = any(one.startswith("@contract") for one in self.blocks)
+        head += _SETTINGS if generates else ""
         body = f"{helper}\n{head}\n{_MISMATCH}" if head else _MISMATCH
         body += "".join(f"\n\n{block}" for block in [*entities, *self.blocks])
         text = header(self.lattice, f"Contracts of `{self.interface.name}`.")
@@ -261,7 +266,7 @@ class _ContractFile:
         if method.params:
             self.imports.add_module("hypothesis.strategies as st")
             self.imports.add(("hypothesis", one) for one in ("HealthCheck", "given", "settings"))
-            head = _SETTINGS + self._given(method, strategies)
+            head = "@contract\n" + self._given(method, strategies)
             for text in self._boundaries(method, inputs):
                 self.imports.add([("hypothesis", "example")])
                 head += f"@example({text})\n"

@@ -24,6 +24,16 @@ REMAINING_STOCK_RETURNS: TypeAdapter[Any] = TypeAdapter(int)
 UNIQUE_SORTED_NAMES_RETURNS: TypeAdapter[Any] = TypeAdapter(list[str])
 LOYALTY_POINTS_RETURNS: TypeAdapter[Any] = TypeAdapter(int)
 
+# Time per example is the Gauntlet's business, and rare inputs are worth a search.
+contract = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
+)
+
 
 def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     """How a value differs from what the lattice declares, empty where it does not."""
@@ -46,14 +56,7 @@ def order_line_values() -> st.SearchStrategy[OrderLine]:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     unit_price=st.sampled_from([Decimal("9.99"), Decimal("10"), Decimal("10.01")]) | st.decimals(min_value=Decimal("0"), max_value=Decimal("10000"), places=2),
     quantity=st.sampled_from([9, 10, 11]) | st.integers(min_value=1, max_value=1000),
@@ -77,14 +80,7 @@ def test_line_total_keeps_its_contract(unit_price: Decimal, quantity: int) -> No
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     lines=st.lists(order_line_values(), min_size=1, max_size=20),
 )
@@ -111,14 +107,7 @@ def test_order_total_keeps_its_contract(lines: list[OrderLine]) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     net=st.sampled_from([Decimal("9.99"), Decimal("10"), Decimal("10.01")]) | st.decimals(min_value=Decimal("0"), max_value=Decimal("100000"), places=2),
     rate=st.decimals(min_value=Decimal("0"), max_value=Decimal("1"), places=3),
@@ -145,14 +134,7 @@ def test_price_with_tax_keeps_its_contract(net: Decimal, rate: Decimal) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     stock=st.sampled_from([9, 10, 11]) | st.integers(min_value=0, max_value=1000000),
     sold=st.sampled_from([9, 10, 11]) | st.integers(min_value=0, max_value=1000000),
@@ -174,14 +156,7 @@ def test_remaining_stock_raises_value_error(stock: int, sold: int) -> None:
     raise AssertionError("interfaces.IPricingService.methods.remaining_stock.raises.ValueError: ValueError expected, because sold > stock" + f"; returned {result!r}")
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     stock=st.sampled_from([9, 10, 11]) | st.integers(min_value=0, max_value=1000000),
     sold=st.sampled_from([9, 10, 11]) | st.integers(min_value=0, max_value=1000000),
@@ -206,14 +181,7 @@ def test_remaining_stock_keeps_its_contract(stock: int, sold: int) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     names=st.lists(st.text(max_size=20), max_size=20),
 )
@@ -246,14 +214,7 @@ def test_unique_sorted_names_keeps_its_contract(names: list[str]) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     total=st.sampled_from([9, 10, 11]) | st.integers(min_value=0, max_value=1000000),
 )

@@ -17,6 +17,16 @@ from services.clock import Clock
 
 SECONDS_BETWEEN_RETURNS: TypeAdapter[Any] = TypeAdapter(Annotated[int, Field(ge=0)])
 
+# Time per example is the Gauntlet's business, and rare inputs are worth a search.
+contract = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
+)
+
 
 def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     """How a value differs from what the lattice declares, empty where it does not."""
@@ -29,14 +39,7 @@ def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     return ""
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     start=st.datetimes(timezones=st.just(UTC)),
     end=st.datetimes(timezones=st.just(UTC)),

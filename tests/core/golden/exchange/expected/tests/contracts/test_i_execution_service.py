@@ -27,6 +27,16 @@ FILL_RETURNS: TypeAdapter[Any] = TypeAdapter(LimitOrder)
 FEE_RETURNS: TypeAdapter[Any] = TypeAdapter(Decimal)
 SIDE_RETURNS: TypeAdapter[Any] = TypeAdapter(SideResult)
 
+# Time per example is the Gauntlet's business, and rare inputs are worth a search.
+contract = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
+)
+
 
 def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     """How a value differs from what the lattice declares, empty where it does not."""
@@ -56,14 +66,7 @@ def limit_order_values() -> st.SearchStrategy[LimitOrder]:
     return valid.map(lambda given: LimitOrder(**given))
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     order=limit_order_values(),
     qty=st.sampled_from([1, 9, 10, 11]) | st.integers(min_value=1, max_value=1000001),
@@ -86,14 +89,7 @@ def test_fill_raises_value_error(order: LimitOrder, qty: int) -> None:
     raise AssertionError("interfaces.IExecutionService.methods.fill.raises.ValueError: ValueError expected, because qty > order.quantity" + f"; returned {result!r}")
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     order=limit_order_values(),
     qty=st.sampled_from([1, 9, 10, 11]) | st.integers(min_value=1, max_value=1000001),
@@ -127,14 +123,7 @@ def test_fill_keeps_its_contract(order: LimitOrder, qty: int) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     amount=st.sampled_from([Decimal("0"), Decimal("0.01"), Decimal("0.24"), Decimal("0.25"), Decimal("0.26"), Decimal("9.99"), Decimal("10"), Decimal("10.01")]) | st.decimals(min_value=Decimal("0"), max_value=Decimal("1000000"), places=2),
     vip=st.booleans(),
@@ -173,14 +162,7 @@ def test_fee_example_0() -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     order=limit_order_values(),
 )
@@ -207,14 +189,7 @@ def test_side_keeps_its_contract(order: LimitOrder) -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     orders=st.lists(limit_order_values(), max_size=8),
 )
@@ -228,14 +203,7 @@ def test_forget_raises_key_error(orders: list[LimitOrder]) -> None:
     raise AssertionError("interfaces.IExecutionService.methods.forget.raises.KeyError: KeyError expected, because len(orders) == 0" + f"; returned {result!r}")
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     orders=st.lists(limit_order_values(), max_size=8),
 )

@@ -21,6 +21,16 @@ from shared.types_v1 import Everything, EverythingM
 
 SEVERAL_RETURNS: TypeAdapter[Any] = TypeAdapter(list[str] | None)
 
+# Time per example is the Gauntlet's business, and rare inputs are worth a search.
+contract = settings(
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
+)
+
 
 def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
     """How a value differs from what the lattice declares, empty where it does not."""
@@ -65,14 +75,7 @@ def test_nothing_keeps_its_contract() -> None:
     )
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     result_=st.text(max_size=20),
     given_=st.sampled_from([1, 6, 7, 8, 99, 100, 101]) | st.integers(min_value=1, max_value=1000001),
@@ -93,14 +96,7 @@ def test_several_raises_value_error(result_: str, given_: int, one: Everything, 
     raise AssertionError("interfaces.IKitchen.methods.several.raises.ValueError: ValueError expected, because given == 7" + f"; returned {result!r}")
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     result_=st.text(max_size=20),
     given_=st.sampled_from([1, 6, 7, 8, 99, 100, 101]) | st.integers(min_value=1, max_value=1000001),
@@ -121,14 +117,7 @@ def test_several_raises_lookup_error(result_: str, given_: int, one: Everything,
     raise AssertionError("interfaces.IKitchen.methods.several.raises.LookupError: LookupError expected, because given > 100" + f"; returned {result!r}")
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-        HealthCheck.too_slow,
-    ],
-)
+@contract
 @given(
     result_=st.text(max_size=20),
     given_=st.sampled_from([1, 6, 7, 8, 99, 100, 101]) | st.integers(min_value=1, max_value=1000001),
