@@ -129,6 +129,13 @@ def test_no_text_is_too_strange_to_read(lattice: Lattice, reply: str) -> None:
         assert found.reason
 
 
+def test_mixed_tabs_and_spaces_are_read_as_meant(pricing: Interface, line_total: Method) -> None:
+    """A tab beside lines of four spaces, which Python itself refuses, counts as four."""
+    reply = "def line_total(price, quantity):\n    total = price * quantity\n\treturn total"
+    found = extract_body(reply, pricing, line_total)
+    assert found == CandidateBody(text="total = price * quantity\nreturn total")
+
+
 def test_a_method_without_result_needs_no_return(pricing: Interface) -> None:
     """Bare statements are a body where the method returns nothing."""
     found = extract_body("```\nquantity += 1\n```", pricing, pricing.methods["reset"])

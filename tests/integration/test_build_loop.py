@@ -61,6 +61,16 @@ TRIPLE = """\
         returns: int
         ensures: ["result == number * 3"]
 """
+DEPENDENT = """\
+  IArea:
+    file: src/services/area.py
+    depends_on: [IMath]
+    methods:
+      border:
+        params: {number: int}
+        returns: int
+        ensures: ["result == number * 4"]
+"""
 FILE = "src/services/math_service.py"
 
 
@@ -185,6 +195,8 @@ async def test_when_nothing_passes_not_one_byte_changes(project: Path) -> None:
         assert not report.complete
         (row,) = report.methods
         assert (row.status, row.attempts, row.model) == (MethodStatus.FAILED, 3, None)
+        assert row.rejections[RejectedBy.DUPLICATE] == 1
+        assert "result == number * 2" in row.reason  # what the first of the equal ones met
         assert report.written == ()
 
 
@@ -315,13 +327,19 @@ async def test_faults_that_were_there_before_are_not_the_candidate_s(project: Pa
 
 
 async def test_a_body_that_tampers_with_its_neighbour_is_not_written(two_methods: Path) -> None:
-    """Bodies that pass alone have to pass together, or none of them is written."""
-    before = tree(two_methods)
-    tampering = "type(self).triple = lambda self, number: 0\n    return number * 2"
-    report = await run(two_methods, ScriptedModel({"small": [function(tampering), TRIPLED]}))
-    assert [row.status for row in report.methods] == [MethodStatus.FAILED] * 2
+    """Bodies that pass alone have to pass together, or none of their interface is written."""
+    lattice = two_methods / "lattice.yaml"
+    lattice.write_text(lattice.read_text() + DEPENDENT.replace("    depends_on: [IMath]\n", ""))
+    tampering = function("type(self).triple = lambda self, number: 0\n    return number * 2")
+    border = function("return number * 4", "border")
+    report = await run(two_methods, ScriptedModel({"small": [tampering, TRIPLED, border]}))
+    assert [row.status for row in report.methods] == [
+        MethodStatus.FAILED,
+        MethodStatus.FAILED,
+        MethodStatus.ACCEPTED,
+    ]
     assert "not together" in report.methods[0].reason
-    assert tree(two_methods) == before
+    assert (two_methods / FILE).read_text().count("raise NotImplementedError") == 2
 
 
 async def test_a_cancelled_build_leaves_no_trace(two_methods: Path) -> None:
@@ -391,18 +409,6 @@ async def test_the_cost_limit_ends_a_build(
     assert report.methods[0].cost_usd == (None if cost_usd is None else Decimal("0.10"))
 
 
-DEPENDENT = """\
-  IArea:
-    file: src/services/area.py
-    depends_on: [IMath]
-    methods:
-      border:
-        params: {number: int}
-        returns: int
-        ensures: ["result == number * 4"]
-"""
-
-
 async def test_dependencies_are_built_first_and_used(project: Path) -> None:
     """A body may call what was accepted a moment ago and is not on disk yet."""
     head, interfaces = LATTICE.split("interfaces:\n")
@@ -461,6 +467,20 @@ async def test_a_build_needs_a_model(project: Path) -> None:
     """Without a model the error says how to name one."""
     with pytest.raises(UsageError, match="--model"):
         await run(project, ScriptedModel({}), models=())
+
+
+async def test_a_lattice_with_entities_is_all_that_a_build_needs(
+    root: Path, tmp_path: Path
+) -> None:
+    """Types that exist only in memory yet are there for the candidate."""
+    lattice = root / "docs/examples/quickstart/lattice.yaml"
+    (tmp_path / "lattice.yaml").write_bytes(lattice.read_bytes())
+    reply = (
+        "def order_total(lines):\n    return sum(one.unit_price * one.quantity for one in lines)"
+    )
+    model = ScriptedModel({"small": [reply]})
+    report = await run(tmp_path, model, methods=("IPricingService.order_total",))
+    assert [row.status for row in report.methods] == [MethodStatus.ACCEPTED]
 
 
 @pytest.mark.embedded

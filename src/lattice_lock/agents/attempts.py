@@ -239,7 +239,8 @@ class MethodBuild:
 
     def _reject(self, model: ModelId, rejection: Rejection) -> None:
         self._rejections[rejection.by] += 1
-        self._reason = rejection.reason
+        if rejection.by is not RejectedBy.DUPLICATE:  # the first of its kind said more
+            self._reason = rejection.reason
         if rejection.by not in {RejectedBy.MODEL, RejectedBy.DUPLICATE}:
             self._feedback = Feedback(reason=rejection.reason)
         self._notify(

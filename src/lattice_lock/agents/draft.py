@@ -130,7 +130,7 @@ class Draft:
         }
         if text is not None:
             drafts[implementation_module(lattice, interface)] = text
-        if not self._has_source_root:  # nothing was compiled yet; the import root has to exist
+        if not self._has_source_root:  # nothing was compiled yet, and the import root has to exist
             request = dataclasses.replace(request, source_root=self.workspace.project.root)
         modules = {**request.modules, **drafts}
         return await run_contracts(dataclasses.replace(request, modules=modules))

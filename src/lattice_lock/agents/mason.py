@@ -26,7 +26,7 @@ __all__ = ["MAX_REPLY_CHARACTERS", "CandidateBody", "Unusable", "extract_body", 
 MAX_REPLY_CHARACTERS: Final = 32 * 1024
 """How much of a reply is read; what follows is cut off."""
 
-_MAX_CUTS: Final = 12
+_MAX_TRIES: Final = 12
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _FENCE = re.compile(r"[ \t>]*(?P<run>`{3,}|~{3,})(?P<info>.*)")
 _CODE_START = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class|from|import|@)\b", re.MULTILINE)
@@ -126,19 +126,20 @@ def _code_blocks(text: str) -> Iterator[str]:
 
 
 def _parse_leniently(block: str) -> Iterator[ast.Module]:
-    """What parses of a block: as it stands, from its first line of code on, with tabs as spaces."""
+    """What parses of a block, and of it from its first line of code on; whole texts first."""
     start = _CODE_START.search(block)
     texts = [block] if start is None or not start.start() else [block, block[start.start() :]]
     texts.extend(text.expandtabs(4) for text in tuple(texts) if "\t" in text)
-    for text in texts:
-        tree = _parse_beginning(textwrap.dedent(text).strip("\n"))
-        if tree is not None and tree.body:
-            yield tree
+    for tries in (1, _MAX_TRIES):
+        for text in texts:
+            tree = _parse_beginning(textwrap.dedent(text).strip("\n"), tries)
+            if tree is not None and tree.body:
+                yield tree
 
 
-def _parse_beginning(text: str) -> ast.Module | None:
-    """The tree of as many leading lines as parse."""
-    for _ in range(_MAX_CUTS):
+def _parse_beginning(text: str, tries: int) -> ast.Module | None:
+    """The tree of as many leading lines as parse; each try but the first cuts some off."""
+    for _ in range(tries):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about the reply's own literals
