@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lattice_lock.bootstrap import open_clients
-from lattice_lock.exceptions import ProviderUnavailableError
+from lattice_lock.exceptions import IncompleteStreamError, ProviderUnavailableError
 from lattice_lock.settings import Settings
-from wire_server import NOWHERE, answer, ask, serving, whole
+from wire_server import NOWHERE, answer, ask, delta, events, serving, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,20 @@ async def test_clients_are_those_asked_for(tmp_path: Path) -> None:
             "embedded": "embedded",
         }
         assert (await clients["local"].chat_completion(ask())).text == "Hi"
+
+
+async def test_what_is_down_is_left_alone(tmp_path: Path) -> None:
+    """After five calls that fail in a row the clients opened here send no further request."""
+    async with (
+        serving(events(delta("cut"))) as server,
+        open_clients(_settings(tmp_path, server.url), ["local"]) as clients,
+    ):
+        for _ in range(5):
+            with pytest.raises(IncompleteStreamError):
+                [_ async for _ in clients["local"].stream(ask())]
+        with pytest.raises(ProviderUnavailableError, match="left alone"):
+            await clients["local"].chat_completion(ask())
+        assert len(server.requests) == 5
 
 
 async def test_unknown_provider_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lattice_lock.exceptions import ConfigurationError
 from lattice_lock.providers.availability import ProviderAvailability
+from lattice_lock.providers.breaker import Breakers
 from lattice_lock.providers.discovery import client_class
 from lattice_lock.providers.transport import Transport
 
@@ -29,6 +30,8 @@ async def open_clients(
 ) -> AsyncIterator[Mapping[str, BaseAPIClient]]:
     """A client for each of `providers`, by id, over one transport; all are closed at the end.
 
+    They share their breakers, as they do the connections.
+
     Whether a provider can run is not looked at here: a call says so, `ProviderAvailability` too.
 
     Raises:
@@ -36,10 +39,12 @@ async def open_clients(
     """
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(Transport(settings))
+        breakers = Breakers()
         clients: dict[str, BaseAPIClient] = {}
         for provider in dict.fromkeys(providers):
             kind = await asyncio.to_thread(client_class, provider)
             clients[provider] = kind(settings, transport)
+            clients[provider].share_breakers(breakers)
             stack.push_async_callback(clients[provider].aclose)
         yield clients
 

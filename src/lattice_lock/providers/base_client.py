@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Self, final
 
 import msgspec
 
 from lattice_lock.exceptions import (
     APIClientError,
+    ConflictError,
     IncompleteStreamError,
+    InvalidResponseError,
     ProviderTimeoutError,
+    ProviderUnavailableError,
 )
 from lattice_lock.messages import ChatRequest, ChatResponse, StreamEnd
+from lattice_lock.providers.breaker import BreakerPolicy, Breakers, refusal
 from lattice_lock.providers.retry import RetryPolicy, RetryQuota
 from lattice_lock.providers.transport import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from decimal import Decimal
+    from types import TracebackType
 
     from lattice_lock.messages import ModelId, StreamEvent
     from lattice_lock.providers.transport import Transport
@@ -37,6 +43,8 @@ __all__ = ["DEFAULT_RETRY", "BaseAPIClient"]
 
 _LOG = logging.getLogger(__name__)
 DEFAULT_RETRY = RetryPolicy()
+_NEVER_OPEN = BreakerPolicy(failures=sys.maxsize)
+_PATIENCE_S = 5.0  # a call that gives less time says nothing about the provider when it runs out
 
 
 class BaseAPIClient(ABC):
@@ -55,6 +63,7 @@ class BaseAPIClient(ABC):
         self._transport = transport
         self._retry = retry
         self._quota = RetryQuota()
+        self._breakers = Breakers(_NEVER_OPEN)
 
     @classmethod
     def missing_setting(cls, settings: Settings) -> str | None:  # noqa: ARG003  # for subclasses
@@ -62,53 +71,73 @@ class BaseAPIClient(ABC):
         return None
 
     @final
-    async def chat_completion(self, request: ChatRequest) -> ChatResponse:
+    def share_breakers(self, breakers: Breakers) -> None:
+        """Keep the state of this client's models in `breakers`, as other clients do.
+
+        A client that shares none has breakers of its own, which never open.
+        """
+        self._breakers = breakers
+
+    @final
+    async def chat_completion(
+        self, request: ChatRequest, *, last_resort: bool = False
+    ) -> ChatResponse:
         """The whole answer to `request`.
+
+        Args:
+            last_resort: ask even a model whose breaker is open, because no other is left.
 
         Raises:
             APIClientError: no attempt succeeded; the error of the last one, with its number.
+            ProviderUnavailableError: the model is left alone after failing; `retry_after_s` says
+                how long.
         """
-        call = self._begin(request)
-        while True:
-            call.attempt += 1
-            try:
-                return self._complete(call, await self._answer(call))
-            except APIClientError as error:
-                if not await self._may_retry(call, error):
-                    raise
+        with await self._begin(request, last_resort=last_resort) as call:
+            while True:
+                call.attempt += 1
+                try:
+                    return self._complete(call, await self._answer(call))
+                except APIClientError as error:
+                    if not await self._may_retry(call, error):
+                        raise
 
     @final
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
+    async def stream(
+        self, request: ChatRequest, *, last_resort: bool = False
+    ) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it is made; the last event is a `StreamEnd` with all of it.
 
         Attempts are repeated only until the first event. Close the generator, or cancel whoever
         iterates it, to stop the provider at once: `async with aclosing(client.stream(...))`.
 
+        Args:
+            last_resort: as for `chat_completion`.
+
         Raises:
             APIClientError: before the first event, no attempt succeeded; later, the stream broke.
+            ProviderUnavailableError: as for `chat_completion`.
         """
-        call = self._begin(request)
-        while True:
-            call.attempt += 1
-            end: StreamEnd | None = None
-            delivered = False
-            try:
-                async with aclosing(self._stream_impl(request, call.deadline)) as events:
-                    async for event in events:
-                        if isinstance(event, StreamEnd):
-                            end = event
-                            break
-                        delivered = True
-                        yield event
-                if end is None:
-                    raise _without_end(request)
-            except APIClientError as error:
-                if delivered or not await self._may_retry(call, error):
-                    call.describe(error)
-                    raise
-            else:
-                yield StreamEnd(response=self._complete(call, end.response))
-                return
+        with await self._begin(request, last_resort=last_resort) as call:
+            while True:
+                call.attempt += 1
+                end: StreamEnd | None = None
+                try:
+                    async with aclosing(self._stream_impl(request, call.deadline)) as events:
+                        async for event in events:
+                            if isinstance(event, StreamEnd):
+                                end = event
+                                break
+                            call.delivers()
+                            yield event
+                    if end is None:
+                        raise _without_end(request)
+                except APIClientError as error:
+                    if call.delivered or not await self._may_retry(call, error):
+                        call.describe(error)
+                        raise
+                else:
+                    yield StreamEnd(response=self._complete(call, end.response))
+                    return
 
     async def list_models(self) -> tuple[ModelId, ...]:
         """The models that can be called now, in the provider's order.
@@ -135,13 +164,23 @@ class BaseAPIClient(ABC):
         """US dollars that the answer costs, None where that is unknown."""
         return None
 
-    def _begin(self, request: ChatRequest) -> _Call:
+    async def _begin(self, request: ChatRequest, *, last_resort: bool) -> _Call:
         if request.model.provider != self.provider:
             raise request.refusal(
                 "model", f"`{request.model}` is no model of the provider `{self.provider}`."
             )
         self._quota.earn()
-        return _Call(request)
+        call = _Call(request, self._breakers)
+        while (cooling_s := self._breakers.cooling_s(request.model)) > 0.0:
+            wait_s = self._retry.cooled_s(cooling_s)
+            if wait_s is not None and wait_s < call.deadline.remaining_s():
+                await asyncio.sleep(wait_s)
+            elif last_resort:
+                break
+            else:
+                raise refusal(request.model, cooling_s)
+        call.ticket = self._breakers.admit(request.model, last_resort=last_resort)
+        return call
 
     async def _answer(self, call: _Call) -> ChatResponse:
         try:
@@ -159,12 +198,17 @@ class BaseAPIClient(ABC):
     async def _may_retry(self, call: _Call, error: APIClientError) -> bool:
         """Wait for the next attempt; False if there is to be none."""
         call.describe(error)
+        model = call.request.model
+        if error.retryable and error.retry_after_s:
+            self._breakers.cool_down(model, error.retry_after_s)
         wait_s = self._retry.wait_s(error, attempt=call.attempt)
-        if wait_s is None or wait_s >= call.deadline.remaining_s() or not self._quota.take():
+        if wait_s is None or wait_s >= call.deadline.remaining_s():
+            return False
+        if not self._breakers.may_retry(model, call.ticket) or not self._quota.take():
             return False
         _LOG.info(
             "provider.retried provider=%s model=%s code=%s attempt=%d wait_s=%.3f",
-            *(self.provider, call.request.model.name, error.code, call.attempt, wait_s),
+            *(self.provider, model.name, error.code, call.attempt, wait_s),
         )
         await asyncio.sleep(wait_s)
         return True
@@ -179,20 +223,60 @@ class BaseAPIClient(ABC):
 
 
 class _Call:
-    """One call while it runs."""
+    """One call while it runs; as a context it tells the breaker how the call ended."""
 
-    __slots__ = ("attempt", "deadline", "request", "started")
+    __slots__ = ("_breakers", "attempt", "deadline", "delivered", "request", "started", "ticket")
 
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, breakers: Breakers) -> None:
+        self._breakers = breakers
         self.request = request
         self.deadline = Deadline.after(request.timeout_s)
         self.started = time.perf_counter()
         self.attempt = 0
+        self.ticket = 0
+        self.delivered = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        model = self.request.model
+        if error is None or self._shows_life(error):
+            self._breakers.answered(model, self.ticket)
+        elif isinstance(error, APIClientError) and self._shows_failure(error):
+            self._breakers.failed(model, self.ticket)
+        else:
+            self._breakers.dropped(model, self.ticket)
+
+    def delivers(self) -> None:
+        """Count an event of the stream; the first proves what a probe is to prove."""
+        if not self.delivered:
+            self.delivered = True
+            if self.ticket:
+                self._breakers.answered(self.request.model, self.ticket)
+                self.ticket = 0
 
     def describe(self, error: APIClientError) -> None:
         """Say in the error which attempt of which model it was."""
         error.attempt = self.attempt
         error.model = error.model or self.request.model.name
+
+    def _shows_life(self, error: BaseException) -> bool:
+        """Whether the provider has answered, if only to say no."""
+        if not isinstance(error, APIClientError):
+            return self.delivered
+        if isinstance(error, ProviderUnavailableError | InvalidResponseError):
+            return False
+        return isinstance(error, ConflictError) or not error.retryable
+
+    def _shows_failure(self, error: APIClientError) -> bool:
+        hasty = isinstance(error, ProviderTimeoutError) and self.deadline.total_s < _PATIENCE_S
+        return error.retryable and not hasty
 
 
 def _without_end(request: ChatRequest) -> IncompleteStreamError:

@@ -33,7 +33,8 @@ class FallbackManager:
     """Walks a list of candidates within the one deadline of the request.
 
     Which models are candidates, and in which order, is decided elsewhere. A prompt that a
-    provider's filter refused is not taken to another provider.
+    provider's filter refused is not taken to another provider. A candidate whose breaker is open
+    is passed over; if no other answers, the one that is due soonest is asked after all.
 
     Args:
         clients: the client of each provider, by id.
@@ -53,9 +54,9 @@ class FallbackManager:
             UsageError: there is no candidate.
         """
         walk = _Walk(self._clients, request, candidates)
-        for client, attempt in walk:
+        for client, attempt, last_resort in walk:
             try:
-                return await client.chat_completion(attempt)
+                return await client.chat_completion(attempt, last_resort=last_resort)
             except APIClientError as error:
                 walk.failed(error)
         raise walk.exhausted()
@@ -75,10 +76,11 @@ class FallbackManager:
             UsageError: there is no candidate.
         """
         walk = _Walk(self._clients, request, candidates)
-        for client, attempt in walk:
+        for client, attempt, last_resort in walk:
             delivered = False
             try:
-                async with aclosing(client.stream(attempt)) as events:
+                stream = client.stream(attempt, last_resort=last_resort)
+                async with aclosing(stream) as events:
                     async for event in events:
                         delivered = True
                         yield event
@@ -106,40 +108,49 @@ class _Walk:
         self._request = request
         self._candidates = tuple(dict.fromkeys(candidates))
         self._deadline = Deadline.after(request.timeout_s)
-        self._causes: list[APIClientError] = []
+        self._asked: ModelId
+        self._causes: dict[ModelId, APIClientError] = {}
 
-    def __iter__(self) -> Iterator[tuple[BaseAPIClient, ChatRequest]]:
+    def __iter__(self) -> Iterator[tuple[BaseAPIClient, ChatRequest, bool]]:
+        """Client, request, and whether it is the last resort, for each that is to be asked."""
         for model in self._candidates:
-            left_s = self._deadline.remaining_s()
-            client = self._clients.get(model.provider)
-            if client is None:
-                self._causes.append(
-                    ProviderUnavailableError(
-                        f"There is no client of `{model.provider}` here.",
-                        provider=model.provider,
-                        model=model.name,
-                    )
-                )
-            elif left_s <= 0:
-                self._causes.append(
-                    ProviderTimeoutError(
-                        f"`{model}` was not asked: the {self._deadline.total_s:g} s of the call "
-                        "were over.",
-                        provider=model.provider,
-                        model=model.name,
-                    )
-                )
-            else:
-                yield (
-                    client,
-                    msgspec.structs.replace(self._request, model=model, timeout_s=left_s),
-                )
+            yield from self._ask(model, last_resort=False)
+        passed_over = {
+            model: error.retry_after_s
+            for model, error in self._causes.items()
+            if _passed_over(error) and error.retry_after_s is not None
+        }
+        if passed_over:
+            due = min(passed_over, key=passed_over.__getitem__)
+            yield from self._ask(due, last_resort=True)
+
+    def _ask(
+        self, model: ModelId, *, last_resort: bool
+    ) -> Iterator[tuple[BaseAPIClient, ChatRequest, bool]]:
+        left_s = self._deadline.remaining_s()
+        client = self._clients.get(model.provider)
+        if client is None:
+            self._causes[model] = ProviderUnavailableError(
+                f"There is no client of `{model.provider}` here.",
+                provider=model.provider,
+                model=model.name,
+            )
+        elif left_s <= 0:
+            self._causes[model] = ProviderTimeoutError(
+                f"`{model}` was not asked: the {self._deadline.total_s:g} s of the call were over.",
+                provider=model.provider,
+                model=model.name,
+            )
+        else:
+            self._asked = model
+            request = msgspec.structs.replace(self._request, model=model, timeout_s=left_s)
+            yield client, request, last_resort
 
     def failed(self, error: APIClientError) -> None:
-        """Remember why a candidate failed, or raise where no other may be asked."""
+        """Remember why the candidate failed, or raise where no other may be asked."""
         if isinstance(error, ContentFilteredError):
             raise error
-        self._causes.append(error)
+        self._causes[self._asked] = error
         _LOG.info(
             "fallback.tried provider=%s model=%s code=%s", error.provider, error.model, error.code
         )
@@ -149,5 +160,10 @@ class _Walk:
         count = len(self._causes)
         return AllProvidersFailedError(
             f"None of {count} models answered." if count > 1 else "The model did not answer.",
-            self._causes,
+            list(self._causes.values()),
         )
+
+
+def _passed_over(error: APIClientError) -> bool:
+    """Whether the breaker spoke and not the provider, which would have answered with a status."""
+    return isinstance(error, ProviderUnavailableError) and error.status is None

@@ -57,6 +57,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return error.retry_after_s + jitter * self.base_s
 
+    def cooled_s(self, cooling_s: float) -> float | None:
+        """Seconds to wait before a first attempt where a provider asked for `cooling_s`.
+
+        They are jittered as between attempts; None is do not wait.
+        """
+        if cooling_s > self.max_retry_after_s:
+            return None
+        return cooling_s + random.random() * self.base_s  # noqa: S311  # spreads load only
+
 
 class RetryQuota:
     """Keeps an outage from being multiplied: retries are paid for by requests.
