@@ -350,6 +350,7 @@ class APIClientError(LatticeLockError):
         provider_code: the provider's own error code or type.
         attempt: number of the attempt that failed, counted from 1.
         retry_after_s: seconds the provider asked to wait, already bounded.
+        should_retry: the provider's own word on whether to repeat the request, above `retryable`.
     """
 
     code: ClassVar[str] = "LL-500"
@@ -363,6 +364,7 @@ class APIClientError(LatticeLockError):
     provider_code: str | None
     attempt: int | None
     retry_after_s: float | None
+    should_retry: bool | None = None
 
     def __init__(
         self,

@@ -40,6 +40,8 @@ _MAX_ERROR_BODY = 64 * 1024
 _NOT_FOUND = 404
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
+# As OpenAI and Anthropic send it, and as their own clients obey it.
+_SHOULD_RETRY = {"true": True, "false": False}
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -48,6 +50,9 @@ class HttpAPIClient(BaseAPIClient):
 
     request_id_header: ClassVar[str] = "x-request-id"
     """Header in which the provider names the request."""
+
+    idempotency_header: ClassVar[str | None] = None
+    """Header by which the provider knows a repeated request again, None where it has none."""
 
     unreachable_hint: ClassVar[str | None] = None
     """What to do where nothing answers, as a sentence."""
@@ -77,6 +82,8 @@ class HttpAPIClient(BaseAPIClient):
         self, request: HttpRequest, *, deadline: Deadline, timeouts: Timeouts
     ) -> AsyncIterator[HttpResponse]:
         """The answer to `request` if it is a success; any other status is raised."""
+        if self.idempotency_header and request.method == "POST":
+            request.headers[self.idempotency_header] = deadline.call_id
         try:
             async with self._transport.open(
                 request, deadline=deadline, timeouts=timeouts
@@ -237,7 +244,7 @@ class HttpAPIClient(BaseAPIClient):
         response: HttpResponse,
         hint: str | None = None,
     ) -> APIClientError:
-        return kind(
+        error = kind(
             self._without_key(message),
             provider=self.provider,
             model=request.model,
@@ -246,6 +253,8 @@ class HttpAPIClient(BaseAPIClient):
             retry_after_s=parse_retry_after(response.headers, now=datetime.now(tz=UTC)),
             hint=hint,
         )
+        error.should_retry = _SHOULD_RETRY.get(response.headers.get("x-should-retry", ""))
+        return error
 
     def _request_id(self, headers: Mapping[str, str]) -> str | None:
         value = headers.get(self.request_id_header)

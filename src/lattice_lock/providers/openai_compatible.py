@@ -73,6 +73,8 @@ class OpenAICompatibleClient(HttpAPIClient):
     key_variable: ClassVar[str | None] = None
     """Variable that holds the key, None where no key is needed."""
 
+    idempotency_header: ClassVar[str | None] = "Idempotency-Key"
+
     dialect: ClassVar[ChatDialect] = ChatDialect()
 
     @classmethod

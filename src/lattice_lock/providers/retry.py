@@ -45,10 +45,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         """Seconds to wait before the attempt after `attempt`, counted from 1; None is do not.
 
         Full jitter: anything from zero to the bound, so that callers who failed together do not
-        come back together. A provider's `retry_after_s` is the least wait, with jitter on top.
+        come back together. A provider's `retry_after_s` is the least wait, with jitter on top; its
+        `should_retry` decides where it says so.
         """
-        conflicts = isinstance(error, ConflictError) and attempt > 1
-        if not error.retryable or conflicts or attempt >= self.max_attempts:
+        worthwhile = error.should_retry
+        if worthwhile is None:
+            worthwhile = error.retryable and not (isinstance(error, ConflictError) and attempt > 1)
+        if not worthwhile or attempt >= self.max_attempts:
             return None
         jitter = random.random()  # noqa: S311  # spreads load, guards nothing
         if error.retry_after_s is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+import secrets
 import urllib.request
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -45,13 +46,21 @@ _KEEPALIVE_S = 30.0
 
 
 class Deadline:
-    """A moment on the event loop's clock, which no change of the wall clock moves."""
+    """When one call has to be over, on the event loop's clock, which no wall clock moves."""
 
-    __slots__ = ("at", "total_s")
+    __slots__ = ("_call_id", "at", "total_s")
 
     def __init__(self, *, at: float, total_s: float) -> None:
         self.at = at
         self.total_s = total_s
+        self._call_id: str | None = None
+
+    @property
+    def call_id(self) -> str:
+        """A name that only this call has; every attempt of it has the same."""
+        if self._call_id is None:
+            self._call_id = secrets.token_hex(16)
+        return self._call_id
 
     @classmethod
     def after(cls, seconds: float) -> Self:
