@@ -25,6 +25,12 @@ name, so a `Settings` can be printed or logged.
 | `LATTICE_LOCK_AZURE_API` | the same for `azure` | by deployment name |
 | `LATTICE_LOCK_XAI_API` | the same for `xai` | `responses` |
 | `LATTICE_LOCK_REASONING_SUMMARY` | what OpenAI tells: `auto`, `concise` or `detailed` | none |
+| `AWS_BEARER_TOKEN_BEDROCK` | key of Bedrock; else requests are signed | none |
+| `AWS_REGION`, `AWS_DEFAULT_REGION` | region whose models are called | none |
+| `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | keys that sign | botocore's |
+| `AWS_PROFILE`, `AWS_CONFIG_FILE`, `AWS_SHARED_CREDENTIALS_FILE` | where it looks | its own |
+| `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL_BEDROCK` | other addresses | by region |
+| `AWS_ENDPOINT_URL` | address of both, where they have none of their own | by region |
 
 OpenAI refuses summaries of reasoning to organizations that it has not verified; so nobody gets
 them unasked.

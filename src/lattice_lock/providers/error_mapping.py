@@ -67,6 +67,19 @@ _BY_CODE: Mapping[str, type[APIClientError]] = {
     "DeploymentNotFound": ModelNotAvailableError,
 }
 
+# Bedrock's, and those of whatever checks signatures before it. Its other classes say no more than
+# the status beside them.
+_BY_CODE_OF_AWS: Mapping[str, type[APIClientError]] = {
+    "UnrecognizedClientException": AuthenticationError,
+    "InvalidSignatureException": AuthenticationError,
+    "IncompleteSignatureException": AuthenticationError,
+    "MissingAuthenticationTokenException": AuthenticationError,
+    "ExpiredTokenException": AuthenticationError,
+    "ServiceQuotaExceededException": QuotaExhaustedError,
+    "ThrottlingException": RateLimitError,
+    "ModelNotReadyException": OverloadedError,
+}
+
 _BY_STATUS: Mapping[int, type[APIClientError]] = {
     401: AuthenticationError,
     402: QuotaExhaustedError,
@@ -133,6 +146,19 @@ _BY_TEXT = (
     (re.compile(r"prompt is too long", re.IGNORECASE), ContextLengthError),
     (re.compile(r"credit balance is too low", re.IGNORECASE), QuotaExhaustedError),
     (re.compile(r"specified API usage limits", re.IGNORECASE), QuotaExhaustedError),
+    # Bedrock has only ValidationException for these; the wording differs by the model's vendor.
+    (
+        re.compile(
+            r"input is too long|too many input tokens|input tokens? exceed|"
+            r"input length and `max_tokens` exceed",
+            re.IGNORECASE,
+        ),
+        ContextLengthError,
+    ),
+    (
+        re.compile(r"model identifier is invalid|on-demand throughput", re.IGNORECASE),
+        ModelNotAvailableError,
+    ),
     # Google answers INVALID_ARGUMENT.
     (re.compile(r"token count.{0,40}exceeds the maximum", re.IGNORECASE), ContextLengthError),
 )
@@ -164,8 +190,8 @@ class ErrorFacts(msgspec.Struct, frozen=True, kw_only=True):
 def error_kind(status: int, facts: ErrorFacts) -> type[APIClientError]:
     """The class of error for an answer with `status` (200 inside a stream) and `facts`."""
     for code in facts.codes:
-        if code in _BY_CODE:
-            return _BY_CODE[code]
+        if kind := _BY_CODE.get(code) or _BY_CODE_OF_AWS.get(code):
+            return kind
         for pattern, special in _BY_CODE_PART:
             if pattern.search(code):
                 return special
