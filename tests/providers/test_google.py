@@ -131,7 +131,9 @@ async def test_the_vendors_client_sends_the_same_conversation() -> None:
     parts[2]["functionCall"] |= {"id": "fc-18", "args": {}}
     called = payload("tools")
     called["candidates"][0]["content"]["parts"] = parts
-    async with google_server(answer(called), answer(payload("text"))) as server:
+    last = payload("text")
+    last["candidates"][0]["content"]["parts"][0]["text"] = "{}"
+    async with google_server(answer(called), answer(last)) as server:
         async with our_client(server.url) as client:
             first = await client.chat_completion(ask())
             results = [

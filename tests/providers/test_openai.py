@@ -379,8 +379,10 @@ async def test_structured_output_and_a_forced_tool() -> None:
         tool_choice=NamedTool(name="look"),
         metadata={"tenant": "a"},
     )
+    said = payload("openai/text")
+    said["output"][0]["content"][0]["text"] = '{"city": "Bern"}'
     async with (
-        openai_server(whole(payload("openai/text"))) as server,
+        openai_server(whole(said)) as server,
         our_client(server, LATTICE_LOCK_REASONING_SUMMARY="detailed") as client,
     ):
         await client.chat_completion(request)

@@ -214,8 +214,9 @@ async def collect(client: AnthropicClient, request: ChatRequest) -> list[StreamE
 
 
 async def sent(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
-    """The body that the server took for `request`."""
+    """The body that the server took for `request`, whose answer suits any schema of an object."""
     text = payload("text")
+    text["content"][0]["text"] = "{}"
     step = as_stream(sse(*streamed(text))) if stream else whole(text)
     async with anthropic_server(step) as server, our_client(server.url) as client:
         await (collect(client, request) if stream else client.chat_completion(request))

@@ -28,12 +28,15 @@ from lattice_lock.exceptions import (
 from lattice_lock.messages import ChatRequest, ChatResponse, StreamEnd
 from lattice_lock.providers.breaker import BreakerPolicy, Breakers, refusal
 from lattice_lock.providers.retry import RetryPolicy, RetryQuota
+from lattice_lock.providers.structured_output import check_answer, schema_validator
 from lattice_lock.providers.transport import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from decimal import Decimal
     from types import TracebackType
+
+    from jsonschema.protocols import Validator
 
     from lattice_lock.messages import ModelId, StreamEvent
     from lattice_lock.providers.transport import Transport
@@ -89,6 +92,7 @@ class BaseAPIClient(ABC):
 
         Raises:
             APIClientError: no attempt succeeded; the error of the last one, with its number.
+            InvalidResponseError: besides, the answer does not follow `response_schema`.
             ProviderUnavailableError: the model is left alone after failing; `retry_after_s` says
                 how long.
         """
@@ -96,10 +100,14 @@ class BaseAPIClient(ABC):
             while True:
                 call.attempt += 1
                 try:
-                    return self._complete(call, await self._answer(call))
+                    answer = self._complete(call, await self._answer(call))
+                    if call.validator is not None:
+                        await call.check(answer)
                 except APIClientError as error:
                     if not await self._may_retry(call, error):
                         raise
+                else:
+                    return answer
 
     @final
     async def stream(
@@ -131,6 +139,8 @@ class BaseAPIClient(ABC):
                             yield event
                     if end is None:
                         raise _without_end(request)
+                    if call.validator is not None:
+                        await call.check(end.response)
                 except APIClientError as error:
                     if call.delivered or not await self._may_retry(call, error):
                         call.describe(error)
@@ -171,6 +181,10 @@ class BaseAPIClient(ABC):
             )
         self._quota.earn()
         call = _Call(request, self._breakers)
+        if request.response_schema is not None:
+            call.validator = await asyncio.to_thread(
+                schema_validator, request, request.response_schema
+            )
         while (cooling_s := self._breakers.cooling_s(request.model)) > 0.0:
             wait_s = self._retry.cooled_s(cooling_s)
             if wait_s is not None and wait_s < call.deadline.remaining_s():
@@ -225,7 +239,16 @@ class BaseAPIClient(ABC):
 class _Call:
     """One call while it runs; as a context it tells the breaker how the call ended."""
 
-    __slots__ = ("_breakers", "attempt", "deadline", "delivered", "request", "started", "ticket")
+    __slots__ = (
+        "_breakers",
+        "attempt",
+        "deadline",
+        "delivered",
+        "request",
+        "started",
+        "ticket",
+        "validator",
+    )
 
     def __init__(self, request: ChatRequest, breakers: Breakers) -> None:
         self._breakers = breakers
@@ -235,6 +258,7 @@ class _Call:
         self.attempt = 0
         self.ticket = 0
         self.delivered = False
+        self.validator: Validator | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -260,6 +284,12 @@ class _Call:
             if self.ticket:
                 self._breakers.answered(self.request.model, self.ticket)
                 self.ticket = 0
+
+    async def check(self, answer: ChatResponse) -> None:
+        """Refuse an answer that does not follow the schema; in a thread, for it may be long."""
+        wanted = self.request.response_schema
+        if self.validator is not None and wanted is not None:
+            await asyncio.to_thread(check_answer, self.validator, self.request, wanted, answer)
 
     def describe(self, error: APIClientError) -> None:
         """Say in the error which attempt of which model it was."""
