@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
@@ -15,7 +15,6 @@ from bedrock_wire import (
     ACCESS,
     CLAUDE,
     KEY,
-    REGION,
     SECRET,
     TOKEN,
     answered,
@@ -29,6 +28,7 @@ from bedrock_wire import (
     our_client,
     payload,
     signing_client,
+    vendors,
     whole,
 )
 from lattice_lock.exceptions import (
@@ -72,36 +72,24 @@ ARN = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a
 OLD = "anthropic.claude-3-5-haiku-20241022-v1:0"
 
 
-def vendor_client(url: str) -> Any:
-    """The vendor's own client of the endpoint at `url`; it blocks."""
-    return Session().create_client(
-        "bedrock-runtime",
-        region_name=REGION,
-        endpoint_url=url,
-        aws_access_key_id=ACCESS,
-        aws_secret_access_key=SECRET,
-        aws_session_token=TOKEN,
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-
-
 async def test_a_plain_question() -> None:
     """The least request is what the vendor's client sends, and the answer is read in full."""
     body = payload("text")
     async with bedrock_server(whole(body)) as server:
         async with signing_client(server.url) as client:
             response = await client.chat_completion(ask(model=OLD, max_output_tokens=64))
-        theirs = await asyncio.to_thread(
-            lambda: vendor_client(server.url).converse(
+        theirs = await vendors(
+            server.url,
+            lambda vendor: vendor.converse(
                 modelId=OLD,
                 messages=[{"role": "user", "content": [{"text": "Hello"}]}],
                 inferenceConfig={"maxTokens": 64},
-            )
+            ),
         )
-    mine, vendors = server.requests
-    assert judge(mine, signed=True) == vendors.json
+    mine, of_vendor = server.requests
+    assert judge(mine, signed=True) == of_vendor.json
     assert mine.path == f"/model/{OLD}/converse"
-    assert vendors.path == mine.path.replace(":", "%3A")
+    assert of_vendor.path == mine.path.replace(":", "%3A")
     assert response.text == theirs["output"]["message"]["content"][0]["text"]
     assert (response.finish_reason, response.raw_finish_reason) == (
         FinishReason.STOP,
@@ -278,10 +266,9 @@ async def test_the_vendors_client_reads_the_same_errors(
         "x-amzn-RequestId": "r-9",
     }
     async with bedrock_server(answer({"message": message}, status, **named)) as server:
-        client = vendor_client(server.url)
         call: dict[str, Any] = {"modelId": OLD, "messages": []}
         with pytest.raises(ClientError) as caught:
-            await asyncio.to_thread(lambda: client.converse(**call))
+            await vendors(server.url, lambda vendor: vendor.converse(**call))
     said: Any = caught.value.response
     assert said["Error"] == {"Message": message, "Code": code}
     assert (said["ResponseMetadata"]["HTTPStatusCode"], said["ResponseMetadata"]["RequestId"]) == (
@@ -409,10 +396,13 @@ def test_where_a_region_is(region: str, host: str) -> None:
         Settings.load(environment={"AWS_REGION": region}, dotenv=NOWHERE),
         transport=None,  # type: ignore[arg-type]  # nothing is sent
     )
-    theirs = Session().create_client(
-        "bedrock-runtime",
-        region_name=region,
-        aws_access_key_id=ACCESS,
-        aws_secret_access_key=SECRET,
-    )
-    assert client._base_url() == theirs.meta.endpoint_url == f"https://{host}"
+    with closing(
+        Session().create_client(
+            "bedrock-runtime",
+            region_name=region,
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+        )
+    ) as theirs:
+        endpoint = theirs.meta.endpoint_url
+    assert client._base_url() == endpoint == f"https://{host}"

@@ -7,10 +7,11 @@ from the same model. Signatures are made anew by botocore and compared.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from base64 import b64decode, b64encode
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ import botocore.auth
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.session import Session
 from botocore.validate import ParamValidator
@@ -36,7 +38,7 @@ from lattice_lock.settings import Settings
 from wire_server import NOWHERE, QUICK, answer, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from lattice_lock.messages import ChatResponse, StreamEvent
     from wire_server import Received, ScriptedServer, Step
@@ -176,8 +178,8 @@ def _judge_turns(body: dict[str, Any]) -> None:
 def frame(headers: dict[str, str], body: bytes) -> bytes:
     """One frame of an event stream."""
     packed = b"".join(
-        bytes([len(name)]) + name.encode() + b"\x07" + pack(">H", len(value)) + value.encode()
-        for name, value in headers.items()
+        bytes([len(name)]) + name.encode() + b"\x07" + pack(">H", len(text)) + text
+        for name, text in ((name, value.encode()) for name, value in headers.items())
     )
     lengths = pack(">II", 16 + len(packed) + len(body), len(packed))
     whole = lengths + pack(">I", crc32(lengths)) + packed + body
@@ -298,6 +300,31 @@ async def any_client(url: str, **environment: str) -> AsyncIterator[BedrockClien
     settings = Settings.load(environment=ours | environment, dotenv=NOWHERE)
     async with Transport(settings) as transport:
         yield BedrockClient(settings, transport, retry=QUICK)
+
+
+async def vendors(url: str, call: Callable[[Any], Any]) -> Any:
+    """What `call` makes of the vendor's own client of the endpoint at `url`, in a thread."""
+
+    def run() -> Any:
+        client: Any = Session().create_client(
+            "bedrock-runtime",
+            region_name=REGION,
+            endpoint_url=url,
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            aws_session_token=TOKEN,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        with closing(client):
+            return call(client)
+
+    return await asyncio.to_thread(run)
+
+
+def vendors_stream(client: Any) -> list[dict[str, Any]]:
+    """Every event of a stream, as the vendor's own client reads it."""
+    with closing(client.converse_stream(modelId=CLAUDE, messages=[])["stream"]) as stream:
+        return list(stream)
 
 
 def ask(*messages: Message, model: str = CLAUDE, **changes: Any) -> ChatRequest:
