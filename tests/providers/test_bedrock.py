@@ -13,8 +13,10 @@ from botocore.session import Session
 
 from bedrock_wire import (
     ACCESS,
+    ARN,
     CLAUDE,
     KEY,
+    OLD,
     SECRET,
     TOKEN,
     answered,
@@ -68,8 +70,6 @@ WEATHER = ToolDefinition(
     parameters={"type": "object", "properties": {"city": {"type": "string"}}},
 )
 NOW = ToolDefinition(name="now", parameters={"type": "object"}, strict=True)
-ARN = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/abc123def456"
-OLD = "anthropic.claude-3-5-haiku-20241022-v1:0"
 
 
 async def test_a_plain_question() -> None:
@@ -333,6 +333,47 @@ async def test_finish_reasons(raw: str, finish: FinishReason) -> None:
     """Each reason has its neutral meaning beside the raw word; a new one is unknown."""
     response = await answered(whole(payload("text") | {"stopReason": raw}))
     assert (response.finish_reason, response.raw_finish_reason) == (finish, raw)
+
+
+async def test_models_are_listed() -> None:
+    """Models that are called by their id come first, then profiles from all pages, each signed."""
+    models = [
+        {"modelId": "amazon.nova-lite-v1:0", "inferenceTypesSupported": ["ON_DEMAND"]},
+        {"modelId": "anthropic.claude-opus-5-5", "inferenceTypesSupported": ["PROVISIONED"]},
+    ]
+    own = {"inferenceProfileId": "abc", "inferenceProfileArn": ARN, "type": "APPLICATION"}
+    theirs = {
+        "inferenceProfileId": CLAUDE,
+        "inferenceProfileArn": "arn:x",
+        "type": "SYSTEM_DEFINED",
+    }
+    async with (
+        bedrock_server(
+            answer({"modelSummaries": models}),
+            answer({"inferenceProfileSummaries": [theirs], "nextToken": "page-2"}),
+            answer({"inferenceProfileSummaries": [own]}),
+        ) as server,
+        signing_client(server.url) as client,
+    ):
+        found = await client.list_models()
+    assert [model.name for model in found] == ["amazon.nova-lite-v1:0", CLAUDE, ARN]
+    assert [request.path for request in server.requests] == [
+        "/foundation-models?byOutputModality=TEXT",
+        "/inference-profiles?maxResults=1000",
+        "/inference-profiles?maxResults=1000&nextToken=page-2",
+    ]
+    for request in server.requests:
+        judge_signature(request)
+
+
+async def test_models_that_may_not_be_listed() -> None:
+    """Who may call models but not list them sees none, while wrong credentials are an error."""
+    denied = answer({"message": "no", "__type": "AccessDeniedException"}, 403)
+    wrong = answer({"message": "no", "__type": "UnrecognizedClientException"}, 403)
+    async with bedrock_server(denied, wrong) as server, our_client(server.url) as client:
+        assert await client.list_models() == ()
+        with pytest.raises(AuthenticationError):
+            await client.list_models()
 
 
 async def test_secrets_are_sent_and_never_shown() -> None:

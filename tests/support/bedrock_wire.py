@@ -49,6 +49,8 @@ SECRET = "canary-aws-secret-0b77"  # noqa: S105  # no real one
 TOKEN = "canary-aws-session-91aa"  # noqa: S105  # no real one
 REGION = "eu-central-1"
 CLAUDE = "eu.anthropic.claude-opus-5-5"
+OLD = "anthropic.claude-3-5-haiku-20241022-v1:0"
+ARN = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/abc123def456"
 PAYLOADS = Path(__file__).parent.parent / "providers" / "payloads" / "bedrock"
 FRAMES = "application/vnd.amazon.eventstream"
 
@@ -344,8 +346,10 @@ async def collect(client: BedrockClient, request: ChatRequest) -> list[StreamEve
 
 async def sent(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
     """The body that the server took for `request`."""
-    text = payload("text")
-    step = as_stream(*streamed(text)) if stream else whole(text)
+    body = payload("text")
+    if request.response_schema is not None:
+        body["output"]["message"]["content"] = [{"text": "{}"}]
+    step = as_stream(*streamed(body)) if stream else whole(body)
     async with bedrock_server(step) as server, our_client(server.url) as client:
         await (collect(client, request) if stream else client.chat_completion(request))
     return judge(server.requests[0], stream=stream)
