@@ -24,6 +24,7 @@ name, so a `Settings` can be printed or logged.
 | `LATTICE_LOCK_OPENAI_API` | `responses` or `chat`, for every model of `openai` | by model |
 | `LATTICE_LOCK_AZURE_API` | the same for `azure` | by deployment name |
 | `LATTICE_LOCK_XAI_API` | the same for `xai` | `responses` |
+| `LATTICE_LOCK_CA_BUNDLE`, `SSL_CERT_FILE` | authorities to trust (PEM) | the system's |
 | `LATTICE_LOCK_REASONING_SUMMARY` | what OpenAI tells: `auto`, `concise` or `detailed` | none |
 | `AWS_BEARER_TOKEN_BEDROCK` | key of Bedrock; else requests are signed | none |
 | `AWS_REGION`, `AWS_DEFAULT_REGION` | region whose models are called | none |

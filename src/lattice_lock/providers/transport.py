@@ -2,7 +2,9 @@
 
 What it promises: redirects are answers like others and never followed, so that a key goes to the
 configured host only; no cookie is kept; `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are
-honoured, and this machine itself is never reached through a proxy; a body is read up to a limit;
+honoured, and this machine itself is never reached through a proxy; certificates are verified, by
+the bundle that `LATTICE_LOCK_CA_BUNDLE` or else `SSL_CERT_FILE` names in place of the system's
+authorities, if any; a body is read up to a limit;
 leaving the `async with` of a response in any way closes its connection at once, unless the whole
 answer was read, in which case the connection is used again.
 
@@ -15,6 +17,7 @@ import asyncio
 import ipaddress
 import math
 import secrets
+import ssl
 import urllib.request
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, Self
@@ -43,6 +46,7 @@ __all__ = ["Deadline", "HttpRequest", "HttpResponse", "Timeouts", "Transport"]
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 _POOL_SIZE = 512
 _KEEPALIVE_S = 30.0
+_BUNDLES = ("LATTICE_LOCK_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class Deadline:
@@ -254,6 +258,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._proxies = {scheme: _proxy_of(scheme, settings) for scheme in ("http", "https")}
         self._no_proxy = settings.text("no_proxy") or settings.text("NO_PROXY") or ""
+        self._settings = settings
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -277,7 +282,8 @@ class Transport:
         Raises:
             ProviderTimeoutError: no connection or no answer in time.
             ProviderConnectionError: no connection, or it broke.
-            ProviderUnavailableError: the proxy in the environment cannot be used.
+            ProviderUnavailableError: the proxy or the certificates in the environment cannot be
+                used.
             InvalidResponseError: what answered does not speak HTTP.
         """
         first_byte_at = asyncio.get_running_loop().time() + timeouts.first_byte_s
@@ -293,10 +299,11 @@ class Transport:
         self, request: HttpRequest, deadline: Deadline, timeouts: Timeouts, first_byte_at: float
     ) -> aiohttp.ClientResponse:
         proxy = self._proxy_for(request)
+        session = self._session or await self._pool(request)
         cause: Exception | None
         try:
             async with asyncio.timeout_at(min(deadline.at, first_byte_at)):
-                return await self._pool().request(
+                return await session.request(
                     request.method,
                     request.url,
                     headers=request.headers
@@ -312,11 +319,15 @@ class Transport:
             cause = None if isinstance(error, aiohttp.ClientResponseError) else error
         raise failure from cause
 
-    def _pool(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    async def _pool(self, request: HttpRequest) -> aiohttp.ClientSession:
+        authorities = await self._authorities(request)
+        if self._session is None:  # another call may have been faster
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=_POOL_SIZE, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=60
+                    limit=_POOL_SIZE,
+                    keepalive_timeout=_KEEPALIVE_S,
+                    ttl_dns_cache=60,
+                    ssl=authorities or True,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={
@@ -326,6 +337,21 @@ class Transport:
                 },
             )
         return self._session
+
+    async def _authorities(self, request: HttpRequest) -> ssl.SSLContext | None:
+        """What certificates are verified by, None for the authorities of the system."""
+        for variable in _BUNDLES:
+            if path := self._settings.text(variable):
+                try:
+                    return await asyncio.to_thread(ssl.create_default_context, cafile=path)
+                except OSError as error:  # `ssl.SSLError` is one
+                    raise _failure(
+                        ProviderUnavailableError,
+                        request,
+                        f"The certificates in `{path}` cannot be used: {error.strerror}.",
+                        hint=f"Correct `{variable}`: it names a file of certificates in PEM form.",
+                    ) from None
+        return None
 
     def _proxy_for(self, request: HttpRequest) -> str | None:
         parts = urlsplit(request.url)
@@ -382,6 +408,10 @@ def _translate(
             late = deadline.remaining_s() <= 0
             why = _total(deadline) if late else f"nothing came for {timeouts.first_byte_s:g} s"
             return _failure(ProviderTimeoutError, request, f"No answer from {where}: {why}.")
+        case aiohttp.ClientConnectorCertificateError():
+            what = f"The certificate of {where} is not trusted: {error.certificate_error}."
+            hint = "If its authority is your own, name its file in `LATTICE_LOCK_CA_BUNDLE`."
+            return _failure(ProviderConnectionError, request, what, hint=hint)
         case aiohttp.ClientHttpProxyError():
             what = f"The proxy refused to connect to {where}: HTTP status {error.status}."
             return _failure(ProviderConnectionError, request, what)
