@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lattice_lock
-from lattice_lock.providers.discovery import provider_names
+from lattice_lock.providers.discovery import client_class, provider_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,9 @@ def test_no_provider_imports_another() -> None:
     for provider in provider_names():
         others = {f"{package}.{name}" for name in provider_names() if name != provider}
         imported: set[str] = set()
-        for node in ast.walk(_parse(Path(str(import_module(f"{package}.{provider}").__file__)))):
+        for node in ast.walk(
+            _parse(Path(str(import_module(client_class(provider).__module__).__file__)))
+        ):
             if isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -208,8 +210,8 @@ def test_env_example_names_every_variable() -> None:
     """`.env.example` lists exactly the variables that the package reads, each without a value."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    ending = r"(?:API_KEY|API_VERSION|BASE_URL|HOST|ORG_ID|PROJECT_ID)"
-    variable = re.compile(rf"LATTICE_LOCK_[A-Z_]+|[A-Z]+(?:_[A-Z]+)*_{ending}")
+    ending = r"(?:AD_TOKEN|API_KEY|API_VERSION|BASE_URL|ENDPOINT|HOST|ORG_ID|PROJECT_ID)"
+    variable = re.compile(rf"LATTICE_LOCK_[A-Z_]+|DIAL_URL|[A-Z]+(?:_[A-Z]+)*_{ending}")
     read = {
         node.value
         for path in _SOURCES

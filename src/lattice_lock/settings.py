@@ -22,8 +22,15 @@ name, so a `Settings` can be printed or logged.
 | `OPENAI_BASE_URL` | where its API is, such as a regional one | `https://api.openai.com/v1` |
 | `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` | organization and project that pay | those of the key |
 | `LATTICE_LOCK_OPENAI_API` | `responses` or `chat`, for every model of `openai` | by model |
+| `XAI_API_KEY`, `XAI_BASE_URL` | key of xAI, and where its API is | `https://api.x.ai/v1` |
+| `AZURE_OPENAI_ENDPOINT` | resource in Azure | none |
+| `AZURE_OPENAI_AD_TOKEN`, else `AZURE_OPENAI_API_KEY` | what opens it | none |
+| `OPENAI_API_VERSION` | dated version of its API | the undated v1 |
 | `LATTICE_LOCK_AZURE_API` | the same for `azure` | by deployment name |
 | `LATTICE_LOCK_XAI_API` | the same for `xai` | `responses` |
+| `DIAL_URL`, `DIAL_API_KEY` | EPAM's DIAL and its key | none |
+| `DIAL_API_VERSION` | version for models behind it that are Azure's | `2024-10-21` |
+| `<ID>_API_KEY`, `<ID>_BASE_URL` | key and address of each row of `openai_compatible` | its own |
 | `LATTICE_LOCK_CA_BUNDLE`, `SSL_CERT_FILE` | authorities to trust (PEM) | the system's |
 | `LATTICE_LOCK_REASONING_SUMMARY` | what OpenAI tells: `auto`, `concise` or `detailed` | none |
 | `AWS_BEARER_TOKEN_BEDROCK` | key of Bedrock; else requests are signed | none |

@@ -226,6 +226,41 @@ async def test_a_call_that_comes_in_one_piece_is_a_delta_too() -> None:
     ]
 
 
+async def test_a_call_that_is_begun_and_then_finished_at_once_is_whole() -> None:
+    """Arguments that no delta has brought come with the event that finishes the call."""
+    kept = [
+        event
+        for event in streamed(payload("openai/tools"))
+        if "function_call_arguments" not in event["type"]
+    ]
+    async with openai_server(as_stream(sse(*kept))) as server, our_client(server) as client:
+        events = await collect(client, ask(NEW, tools=(WEATHER,)))
+    deltas = [e for e in events if isinstance(e, ToolCallDelta)]
+    assert deltas == [
+        ToolCallDelta(index=0, id="call_1", name="weather"),
+        ToolCallDelta(index=0, arguments='{"city":"Oslo"}'),
+        ToolCallDelta(index=1, id="call_2", name="weather"),
+        ToolCallDelta(index=1, arguments='{"city":"Lima"}'),
+    ]
+
+
+async def test_a_last_event_that_lists_less_loses_nothing() -> None:
+    """Items that were finished on the way are in the answer, whatever the last event lists."""
+    body = payload("openai/tools")
+    *events, end = streamed(body)
+    thought = {k: v for k, v in body["output"][0].items() if k != "encrypted_content"}
+    for output in ([], [thought], [thought, *body["output"][1:]]):
+        last = end | {"response": body | {"output": output}}
+        async with (
+            openai_server(as_stream(sse(*events, last))) as server,
+            our_client(server) as client,
+        ):
+            *_, finished = await collect(client, ask(NEW))
+        assert isinstance(finished, StreamEnd)
+        direct, _ = await call(whole(body), request=ask(NEW))
+        assert finished.response.message == direct.message
+
+
 async def test_tools_over_several_turns() -> None:
     """Reasoning, text and calls go back as they came, followed by the results of the calls."""
     first = payload("openai/tools")

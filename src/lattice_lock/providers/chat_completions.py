@@ -8,7 +8,6 @@ Source: the types of openai 3.54.0, Ollama 0.33, vLLM's `protocol.py`, llama.cpp
 from __future__ import annotations
 
 from base64 import b64encode
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +32,7 @@ from lattice_lock.messages import (
     ToolResult,
     Usage,
 )
+from lattice_lock.providers.openai_usage import all_output_tokens, cost_of_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +45,8 @@ __all__ = [
     "ChatCompletion",
     "ChatDialect",
     "StreamAssembler",
-    "all_output_tokens",
     "chat_body",
     "chat_response",
-    "cost_of_ticks",
 ]
 
 
@@ -61,12 +59,20 @@ class ChatDialect(msgspec.Struct, frozen=True, kw_only=True):
         system_role: who gives instructions; OpenAI's reasoning models say `developer`.
         images: whether pictures can be sent at all.
         files: whether documents can be sent.
+        seed_key: the field of the seed.
+        usage_on_request: whether a stream says its usage only where it is asked to; Mistral
+            always says it, and refuses the question.
+        returned_reasoning_key: where a message with tool calls has to bring its reasoning back,
+            as DeepSeek wants it; None where reasoning is not sent.
     """
 
     max_tokens_key: str = "max_completion_tokens"
     system_role: str = "system"
     images: bool = True
     files: bool = True
+    seed_key: str = "seed"
+    usage_on_request: bool = True
+    returned_reasoning_key: str | None = None
 
 
 def chat_body(request: ChatRequest, dialect: ChatDialect, *, stream: bool) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def chat_body(request: ChatRequest, dialect: ChatDialect, *, stream: bool) -> di
         "temperature": request.temperature,
         "top_p": request.top_p,
         "stop": list(request.stop) or None,
-        "seed": request.seed,
+        dialect.seed_key: request.seed,
         "tools": [_tool(tool) for tool in request.tools] or None,
         "tool_choice": _tool_choice(request),
         "parallel_tool_calls": request.parallel_tool_calls,
@@ -92,7 +98,8 @@ def chat_body(request: ChatRequest, dialect: ChatDialect, *, stream: bool) -> di
         "reasoning_effort": request.reasoning_effort,
     }
     if stream:
-        fields |= {"stream": True, "stream_options": {"include_usage": True}}
+        fields["stream"] = True
+        fields["stream_options"] = {"include_usage": True} if dialect.usage_on_request else None
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -100,7 +107,7 @@ def _messages(
     request: ChatRequest, message: Message, dialect: ChatDialect
 ) -> Iterator[dict[str, Any]]:
     if message.role is Role.ASSISTANT:
-        yield _assistant(request, message)
+        yield _assistant(request, message, dialect)
     elif message.role is Role.TOOL:
         for part in message.content:
             yield _tool_result(request, part)
@@ -130,8 +137,9 @@ def _input_part(
     return wire | _own_data(request, part)
 
 
-def _assistant(request: ChatRequest, message: Message) -> dict[str, Any]:
+def _assistant(request: ChatRequest, message: Message, dialect: ChatDialect) -> dict[str, Any]:
     wire: dict[str, Any] = {"role": "assistant", "content": None}
+    thoughts = [part.text for part in message.content if isinstance(part, ReasoningPart)]
     calls: list[dict[str, Any]] = []
     for part in message.content:
         match part:
@@ -148,6 +156,8 @@ def _assistant(request: ChatRequest, message: Message) -> dict[str, Any]:
                 raise _unsupported(request, message.role, part)
     if calls:
         wire["tool_calls"] = calls
+        if dialect.returned_reasoning_key:
+            wire[dialect.returned_reasoning_key] = "".join(thoughts)
     return wire
 
 
@@ -219,17 +229,34 @@ class _WireCall(msgspec.Struct, frozen=True):
     function: _Function | None = None
 
 
+class _Piece(msgspec.Struct, frozen=True):
+    """One piece of a content that is a list, as Mistral's reasoning models send it."""
+
+    text: str | None = None
+    thinking: list[_Piece] | None = None
+
+
 class _Delta(msgspec.Struct, frozen=True):
-    content: str | None = None
+    content: str | list[_Piece] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
+    reasoning_details: list[Any] | None = None
     tool_calls: list[_WireCall] | None = None
 
     @property
     def thought(self) -> str | None:
         # vLLM has renamed the field and may send both with the same text.
-        return self.reasoning_content or self.reasoning
+        thought = self.reasoning_content or self.reasoning
+        if thought or not isinstance(self.content, list):
+            return thought
+        return "".join(p.text or "" for piece in self.content for p in piece.thinking or ())
+
+    @property
+    def text(self) -> str | None:
+        if isinstance(self.content, list):
+            return "".join(piece.text or "" for piece in self.content)
+        return self.content
 
 
 class _ChunkChoice(msgspec.Struct, frozen=True):
@@ -323,6 +350,8 @@ class StreamAssembler:
         self._finish: str | None = None
         self._served_model: str | None = None
         self._usage: _WireUsage | None = None
+        self.kept: dict[str, Any] = {}
+        """What goes back with the message that only the server understands."""
 
     def feed(self, chunk: ChatChunk) -> list[StreamEvent]:
         """What `chunk` adds, in order."""
@@ -340,11 +369,14 @@ class StreamAssembler:
         if thought := delta.thought:
             self._thoughts.append(thought)
             events.append(ReasoningDelta(text=thought))
-        for text in (delta.content, delta.refusal):
+        for text in (delta.text, delta.refusal):
             if text:
                 self._text.append(text)
                 events.append(TextDelta(text=text))
         self._refused = self._refused or bool(delta.refusal)
+        if delta.reasoning_details:
+            # OpenRouter wants them back as they came.
+            self.kept.setdefault("reasoning_details", []).extend(delta.reasoning_details)
         events.extend(self._add_call(n, call) for n, call in enumerate(delta.tool_calls or ()))
         return events
 
@@ -361,7 +393,10 @@ class StreamAssembler:
                 model=self._model.name,
             )
         return self.response(
-            finish=self._finish, served_model=self._served_model, usage=self._usage, rest={}
+            finish=self._finish,
+            served_model=self._served_model,
+            usage=self._usage,
+            rest=self.kept,
         )
 
     def response(
@@ -454,22 +489,6 @@ def _usage(wire: _WireUsage) -> Usage:
         ),
         reasoning_tokens=_count(out.reasoning_tokens),
     )
-
-
-def all_output_tokens(prompt: int, output: int, reasoning: int, *, total: int | None) -> int:
-    """Tokens of the answer with those of the reasoning, which xAI counts beside and not inside.
-
-    The total tells: it exceeds prompt and output by exactly the reasoning.
-    """
-    return output + reasoning if total == prompt + output + reasoning else output
-
-
-def cost_of_ticks(ticks: int | None) -> Decimal | None:
-    """US dollars that xAI says the call costs; it counts in 1e-10.
-
-    Source: https://docs.x.ai/developers/cost-tracking.
-    """
-    return None if ticks is None else Decimal(ticks).scaleb(-10)
 
 
 def _count(value: int | None) -> int:

@@ -1,6 +1,7 @@
 """Which providers there are: every module of this package that defines a client named as itself.
 
-Nothing lists them. Adding a file is enough, and importing one provider imports no other.
+Nothing lists them. Adding a file is enough, and importing one provider imports no other. Services
+that differ from others only in address and key are rows of `openai_compatible` instead of files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib import import_module
 from lattice_lock import providers
 from lattice_lock.exceptions import ProviderUnavailableError
 from lattice_lock.providers.base_client import BaseAPIClient
+from lattice_lock.providers.openai_compatible import ROWS
 
 __all__ = ["client_class", "provider_names"]
 
@@ -19,7 +21,7 @@ __all__ = ["client_class", "provider_names"]
 @cache
 def provider_names() -> tuple[str, ...]:
     """The ids of all providers, in alphabetical order; imports every module of the package."""
-    return tuple(sorted(name for name in _modules() if _client_in(name) is not None))
+    return tuple(sorted({name for name in _modules() if _client_in(name) is not None} | set(ROWS)))
 
 
 def client_class(provider: str) -> type[BaseAPIClient]:
@@ -28,7 +30,7 @@ def client_class(provider: str) -> type[BaseAPIClient]:
     Raises:
         ProviderUnavailableError: there is no such provider.
     """
-    found = _client_in(provider) if provider in _modules() else None
+    found = _client_in(provider) if provider in _modules() else ROWS.get(provider)
     if found is None:
         raise ProviderUnavailableError(
             f"There is no provider `{provider}`.",

@@ -140,6 +140,11 @@ _BY_GENERAL_CODE: Mapping[str, type[APIClientError]] = {
 _BY_TEXT = (
     # vLLM has only BadRequestError for it; protocol.py and serving_engine.py.
     (re.compile(r"maximum context length", re.IGNORECASE), ContextLengthError),
+    # xAI answers 429 or 403; https://github.com/continuedev/continue/issues/10373.
+    (
+        re.compile(r"used all available credits|run out of credits", re.IGNORECASE),
+        QuotaExhaustedError,
+    ),
     # xAI answers 400 "Client specified an invalid argument" for a wrong key, percent-encoded once.
     (re.compile(r"incorrect(?: |%20)api(?: |%20)key", re.IGNORECASE), AuthenticationError),
     # Anthropic answers `invalid_request_error` for these, without a code of their own.
@@ -162,6 +167,9 @@ _BY_TEXT = (
     # Google answers INVALID_ARGUMENT.
     (re.compile(r"token count.{0,40}exceeds the maximum", re.IGNORECASE), ContextLengthError),
 )
+
+# What may turn out to be something else.
+_DECIDED_BY_TEXT = {InvalidRequestError, PermissionDeniedError, RateLimitError}
 
 _CLIENT_ERRORS = range(400, 500)
 _SERVER_ERRORS = range(500, 600)
@@ -198,7 +206,7 @@ def error_kind(status: int, facts: ErrorFacts) -> type[APIClientError]:
     if status < min(_CLIENT_ERRORS):
         status = facts.status or status
     kind = _BY_STATUS.get(status) or _by_general_code(status, facts)
-    if kind is InvalidRequestError:
+    if kind in _DECIDED_BY_TEXT:
         for pattern, special in _BY_TEXT:
             if pattern.search(facts.message):
                 return special
@@ -231,6 +239,9 @@ def openai_error_facts(body: object) -> ErrorFacts | None:
         return ErrorFacts(message=_shorten(error), codes=(code,) if isinstance(code, str) else ())
     if isinstance(error, list):
         return ErrorFacts(message=_shorten(msgspec.json.encode(error).decode()))
+    if isinstance(error, dict) and isinstance(error.get("message"), dict | list):
+        # Mistral puts what pydantic found there.
+        error = error | {"message": msgspec.json.encode(error["message"]).decode()}
     if not isinstance(error, dict) or not isinstance(error.get("message"), str):
         return None
     codes = tuple(c for c in (error.get("code"), error.get("type")) if isinstance(c, str))

@@ -1,17 +1,12 @@
 """Clients of servers that speak OpenAI's chat completions.
 
-A provider that differs only in address and key is a subclass with class variables:
-
-    class GroqClient(OpenAICompatibleClient):
-        provider = "groq"
-        base_url = "https://api.groq.com/openai/v1"
-        url_variable = "GROQ_BASE_URL"
-        key_variable = "GROQ_API_KEY"
+A provider that differs only in address, key and `ChatDialect` is a row of `ROWS` at the end.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+from urllib.parse import quote
 
 import msgspec
 from typing_extensions import override
@@ -32,13 +27,15 @@ from lattice_lock.providers.sse import SseParser
 from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
     from lattice_lock.providers.transport import HttpRequest, HttpResponse
     from lattice_lock.settings import Secret, Settings
 
-__all__ = ["OpenAICompatibleClient"]
+__all__ = ["ROWS", "OpenAICompatibleClient", "path_of_model"]
+
+_T = TypeVar("_T")
 
 _LIST_TIMEOUT_S = 10.0
 _LIST_TIMEOUTS = Timeouts(connect_s=2.0)
@@ -90,11 +87,15 @@ class OpenAICompatibleClient(HttpAPIClient):
 
     @override
     async def list_models(self) -> tuple[ModelId, ...]:
-        request = self._request("GET", "/models", model=None)
+        listed = await self._listed("/models", _MODELS)
+        return tuple(ModelId(provider=self.provider, name=entry.id) for entry in listed.data)
+
+    async def _listed(self, path: str, decoder: msgspec.json.Decoder[_T]) -> _T:
+        """What `GET path` answers."""
+        request = self._request("GET", path, model=None)
         deadline = Deadline.after(_LIST_TIMEOUT_S)
         async with self._open(request, deadline=deadline, timeouts=_LIST_TIMEOUTS) as response:
-            listed = self._decode(_MODELS, await response.read(), request, response)
-        return tuple(ModelId(provider=self.provider, name=entry.id) for entry in listed.data)
+            return self._decode(decoder, await response.read(), request, response)
 
     @override
     def _base_url(self) -> str:
@@ -172,3 +173,105 @@ class OpenAICompatibleClient(HttpAPIClient):
             unknown = ErrorFacts(message="The stream broke with an error of unknown form.")
             raise self._reported(request, facts or unknown, response=response)
         return assembler.feed(chunk)
+
+
+def path_of_model(request: ChatRequest, *, slashes: bool) -> str:
+    """The name of the model as part of a path; `slashes` stay where names have folders.
+
+    Raises:
+        InvalidRequestError: the name would lead elsewhere.
+    """
+    name = request.model.name
+    if not {"", ".", ".."}.isdisjoint(name.split("/") if slashes else [name]):
+        raise request.refusal("model", f"`{name}` cannot be part of an address.")
+    return quote(name, safe="/" if slashes else "")
+
+
+class CerebrasClient(OpenAICompatibleClient):
+    """Source: https://inference-docs.cerebras.ai/resources/openai."""
+
+    provider: ClassVar[str] = "cerebras"
+    base_url: ClassVar[str] = "https://api.cerebras.ai/v1"
+    url_variable: ClassVar[str | None] = "CEREBRAS_BASE_URL"
+    key_variable: ClassVar[str | None] = "CEREBRAS_API_KEY"
+
+
+class DeepSeekClient(OpenAICompatibleClient):
+    """Source: https://api-docs.deepseek.com/guides/thinking_mode."""
+
+    provider: ClassVar[str] = "deepseek"
+    base_url: ClassVar[str] = "https://api.deepseek.com"
+    url_variable: ClassVar[str | None] = "DEEPSEEK_BASE_URL"
+    key_variable: ClassVar[str | None] = "DEEPSEEK_API_KEY"
+    dialect: ClassVar[ChatDialect] = ChatDialect(
+        max_tokens_key="max_tokens", returned_reasoning_key="reasoning_content"
+    )
+
+
+class FireworksClient(OpenAICompatibleClient):
+    """Source: https://docs.fireworks.ai/tools-sdks/openai-compatibility."""
+
+    provider: ClassVar[str] = "fireworks"
+    base_url: ClassVar[str] = "https://api.fireworks.ai/inference/v1"
+    url_variable: ClassVar[str | None] = "FIREWORKS_BASE_URL"
+    key_variable: ClassVar[str | None] = "FIREWORKS_API_KEY"
+    dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+
+
+class GroqClient(OpenAICompatibleClient):
+    """Source: https://console.groq.com/docs/openai."""
+
+    provider: ClassVar[str] = "groq"
+    base_url: ClassVar[str] = "https://api.groq.com/openai/v1"
+    url_variable: ClassVar[str | None] = "GROQ_BASE_URL"
+    key_variable: ClassVar[str | None] = "GROQ_API_KEY"
+
+
+class MistralClient(OpenAICompatibleClient):
+    """It refuses every field that it does not know.
+
+    Source: https://docs.mistral.ai/api; https://github.com/editor-code-assistant/eca/issues/231.
+    """
+
+    provider: ClassVar[str] = "mistral"
+    base_url: ClassVar[str] = "https://api.mistral.ai/v1"
+    url_variable: ClassVar[str | None] = "MISTRAL_BASE_URL"
+    key_variable: ClassVar[str | None] = "MISTRAL_API_KEY"
+    dialect: ClassVar[ChatDialect] = ChatDialect(
+        max_tokens_key="max_tokens", seed_key="random_seed", usage_on_request=False
+    )
+
+
+class OpenRouterClient(OpenAICompatibleClient):
+    """Source: https://openrouter.ai/docs/use-cases/reasoning-tokens."""
+
+    provider: ClassVar[str] = "openrouter"
+    base_url: ClassVar[str] = "https://openrouter.ai/api/v1"
+    url_variable: ClassVar[str | None] = "OPENROUTER_BASE_URL"
+    key_variable: ClassVar[str | None] = "OPENROUTER_API_KEY"
+    dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+
+
+class TogetherClient(OpenAICompatibleClient):
+    """Source: https://docs.together.ai/docs/inference/openai-compatibility."""
+
+    provider: ClassVar[str] = "together"
+    base_url: ClassVar[str] = "https://api.together.ai/v1"
+    url_variable: ClassVar[str | None] = "TOGETHER_BASE_URL"
+    key_variable: ClassVar[str | None] = "TOGETHER_API_KEY"
+    dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+
+
+ROWS: Mapping[str, type[OpenAICompatibleClient]] = {
+    row.provider: row
+    for row in (
+        CerebrasClient,
+        DeepSeekClient,
+        FireworksClient,
+        GroqClient,
+        MistralClient,
+        OpenRouterClient,
+        TogetherClient,
+    )
+}
+"""Providers that need no file of their own, by id."""

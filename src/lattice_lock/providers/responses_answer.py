@@ -25,7 +25,7 @@ from lattice_lock.messages import (
     ToolCallDelta,
     Usage,
 )
-from lattice_lock.providers.chat_completions import all_output_tokens, cost_of_ticks
+from lattice_lock.providers.openai_usage import all_output_tokens, cost_of_ticks
 from lattice_lock.providers.responses import TEXT_FIELD, PieceRest, own_format
 
 if TYPE_CHECKING:
