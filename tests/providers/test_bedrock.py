@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -447,3 +448,35 @@ def test_where_a_region_is(region: str, host: str) -> None:
     ) as theirs:
         endpoint = theirs.meta.endpoint_url
     assert client._base_url() == endpoint == f"https://{host}"
+
+
+_WITHOUT_BOTOCORE = """
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import lattice_lock.providers.bedrock as bedrock
+from lattice_lock.settings import Settings
+
+assert "botocore" not in sys.modules
+
+class Hiding:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None if name == "botocore" else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
+for key in ({}, {"AWS_BEARER_TOKEN_BEDROCK": "k"}):
+    settings = Settings.load(environment={"AWS_REGION": "eu-west-1"} | key, dotenv=Path("/none"))
+    print(bedrock.BedrockClient.missing_setting(settings))
+"""
+
+
+def test_without_botocore() -> None:
+    """Importing the provider imports no botocore; without it only a key can be used."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_BOTOCORE], capture_output=True, text=True, check=True
+    )
+    missing, none = done.stdout.splitlines()
+    assert "`lattice-lock[bedrock]`" in missing
+    assert none == "None"
