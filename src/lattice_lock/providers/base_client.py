@@ -13,6 +13,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self, final
 
 import msgspec
@@ -27,6 +28,7 @@ from lattice_lock.exceptions import (
 )
 from lattice_lock.messages import ChatRequest, ChatResponse, StreamEnd
 from lattice_lock.providers.breaker import BreakerPolicy, Breakers, refusal
+from lattice_lock.providers.middleware import around_call, around_stream
 from lattice_lock.providers.retry import RetryPolicy, RetryQuota
 from lattice_lock.providers.structured_output import check_answer, schema_validator
 from lattice_lock.providers.transport import Deadline
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
     from lattice_lock.messages import ModelId, StreamEvent
+    from lattice_lock.providers.middleware import Middleware
     from lattice_lock.providers.transport import Transport
     from lattice_lock.settings import Settings
 
@@ -67,11 +70,17 @@ class BaseAPIClient(ABC):
         self._retry = retry
         self._quota = RetryQuota()
         self._breakers = Breakers(_NEVER_OPEN)
+        self._middleware: tuple[Middleware, ...] = ()
 
     @classmethod
     def missing_setting(cls, settings: Settings) -> str | None:  # noqa: ARG003  # for subclasses
         """What to set before this provider can be called, as a sentence; None if nothing."""
         return None
+
+    @final
+    def use(self, *layers: Middleware) -> None:
+        """Put `layers` around every later call, the first outermost, in place of any before."""
+        self._middleware = layers
 
     @final
     def share_breakers(self, breakers: Breakers) -> None:
@@ -96,6 +105,12 @@ class BaseAPIClient(ABC):
             ProviderUnavailableError: the model is left alone after failing; `retry_after_s` says
                 how long.
         """
+        if not self._middleware:
+            return await self._call(request, last_resort=last_resort)
+        innermost = partial(self._call, last_resort=last_resort)
+        return await around_call(self._middleware, innermost)(request)
+
+    async def _call(self, request: ChatRequest, *, last_resort: bool) -> ChatResponse:
         with await self._begin(request, last_resort=last_resort) as call:
             while True:
                 call.attempt += 1
@@ -110,7 +125,7 @@ class BaseAPIClient(ABC):
                     return answer
 
     @final
-    async def stream(
+    def stream(
         self, request: ChatRequest, *, last_resort: bool = False
     ) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it is made; the last event is a `StreamEnd` with all of it.
@@ -125,6 +140,12 @@ class BaseAPIClient(ABC):
             APIClientError: before the first event, no attempt succeeded; later, the stream broke.
             ProviderUnavailableError: as for `chat_completion`.
         """
+        innermost = partial(self._stream, last_resort=last_resort)
+        return around_stream(self._middleware, innermost)(request)
+
+    async def _stream(
+        self, request: ChatRequest, *, last_resort: bool
+    ) -> AsyncGenerator[StreamEvent, None]:
         with await self._begin(request, last_resort=last_resort) as call:
             while True:
                 call.attempt += 1

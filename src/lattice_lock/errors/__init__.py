@@ -1,0 +1,1 @@
+"""What becomes of errors at the edge: the one mapping to HTTP answers."""
