@@ -57,6 +57,7 @@ from wire_server import NOWHERE, answer
 
 if TYPE_CHECKING:
     from lattice_lock.messages import ChatResponse
+    from wire_server import Wire
 
 PNG = b"\x89PNG\r\n"
 WEATHER = ToolDefinition(
@@ -288,6 +289,22 @@ async def test_a_call_that_fails_once_can_succeed() -> None:
     assert isinstance(end, StreamEnd)
     assert end.response.attempts == 2
     assert "".join(d.text for d in deltas if isinstance(d, TextDelta)) == end.response.text
+
+
+async def test_a_read_stream_leaves_its_connection_usable() -> None:
+    """After `message_stop` the rest is read, and the next call needs no new connection."""
+    body = sse(*streamed(payload("text"))).encode()
+
+    async def chunked(wire: Wire) -> object:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        await wire.send(head, "Transfer-Encoding: chunked\r\n\r\n")
+        await wire.send(f"{len(body):x}\r\n", body, "\r\n0\r\n\r\n")
+        return "keep"
+
+    async with anthropic_server(chunked) as server, our_client(server.url) as client:
+        for _ in range(3):
+            await collect(client, ask())
+    assert (len(server.requests), server.connections) == (3, 1)
 
 
 async def test_models_are_listed() -> None:

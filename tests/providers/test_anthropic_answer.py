@@ -145,6 +145,15 @@ async def test_a_block_that_nobody_knows_is_kept(
     assert response.text == "Grüße, 漢字 and 😀."
 
 
+async def test_a_text_may_begin_with_its_block() -> None:
+    """Text that comes with the start of its block is a delta like the rest."""
+    events = streamed(payload("text"))
+    events[1]["content_block"]["text"] = "Well: "
+    deltas, response = await streamed_answer(sse(*events))
+    assert deltas[0] == TextDelta(text="Well: ")
+    assert response.text == "Well: Grüße, 漢字 and 😀."
+
+
 @pytest.mark.parametrize("keep", [0, 1, 2, 3, -2, -1])
 async def test_a_stream_that_is_cut_off_raises(keep: int) -> None:
     """Wherever a stream ends before `message_stop`, it is an error and never a shorter answer."""

@@ -10,7 +10,10 @@ from google_wire import (
     PAYLOADS,
     answered,
     as_stream,
+    ask,
     failure,
+    google_server,
+    our_client,
     payload,
     sse,
     streamed,
@@ -20,6 +23,7 @@ from lattice_lock.exceptions import IncompleteStreamError, InvalidResponseError
 from lattice_lock.messages import (
     ChatResponse,
     FinishReason,
+    Message,
     OpaquePart,
     ReasoningDelta,
     ReasoningPart,
@@ -108,13 +112,28 @@ async def test_a_part_that_nobody_knows_is_kept(
 
 
 async def test_more_about_a_call_is_kept() -> None:
-    """What a call says besides name and arguments is the provider's own data."""
+    """What a call says besides name and arguments is kept at its place, and goes back."""
     whole = payload("tools")
-    whole["candidates"][0]["content"]["parts"][1]["functionCall"]["mood"] = "good"
+    call = whole["candidates"][0]["content"]["parts"][1]
+    call["functionCall"]["mood"] = "good"
+    async with (
+        google_server(answer(whole), answer(payload("text"))) as server,
+        our_client(server.url) as client,
+    ):
+        response = await client.chat_completion(ask())
+        await client.chat_completion(ask(Message.user("Hello"), response.message))
+    assert server.requests[1].json["contents"][1]["parts"][1] == call
+
+
+async def test_a_picture_with_more_to_it_is_kept_whole() -> None:
+    """A picture that says more than its type and bytes stays the provider's own block."""
+    whole = payload("mixed")
+    picture = whole["candidates"][0]["content"]["parts"][0]
+    picture["inlineData"]["displayName"] = "eiger.png"
     response = await answered(answer(whole))
-    data = response.tool_calls[0].provider_data
-    assert data is not None
-    assert data.unpack()["functionCall"] == {"mood": "good"}
+    (kept, *_) = response.message.content
+    assert isinstance(kept, OpaquePart)
+    assert kept.provider_data.unpack() == picture
 
 
 @pytest.mark.parametrize("keep", [0, 1, -2, -1])
