@@ -164,7 +164,8 @@ async def test_items_of_lists_are_found_by_their_index() -> None:
     text = [
         piece({"index": 1, "data": "b"}),
         piece({"index": 0, "data": "a"}, {"index": 1, "data": "B"}),
-        piece({"index": 0, "data": "A"}),
+        piece({"index": 0, "data": "A", "title": None}),
+        chunk({"custom_content": None}),
         piece({"index": 10**12, "data": "x"}),
         piece({"data": "plain"}),
         chunk({}, "stop"),
@@ -177,6 +178,7 @@ async def test_items_of_lists_are_found_by_their_index() -> None:
     assert kept.provider_data is not None
     attachments = kept.provider_data.unpack()["custom_content"]["attachments"]
     assert [a["data"] for a in attachments] == ["aA", "bB", "x", "plain"]
+    assert "index" not in attachments[0]
 
 
 @pytest.mark.parametrize(
@@ -294,9 +296,11 @@ async def test_models_that_chat_are_listed() -> None:
     assert request.headers["api-key"] == KEY
 
 
-@pytest.mark.parametrize("variable", ["DIAL_URL", "DIAL_API_KEY"])
-async def test_what_is_not_set_up_is_said(variable: str) -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"), [("DIAL_URL", ""), ("DIAL_URL", "dial.example"), ("DIAL_API_KEY", "")]
+)
+async def test_what_is_not_set_up_is_said(variable: str, value: str) -> None:
     """Without an address or a key no request is made."""
-    async with serving() as server, our_client(server, **{variable: ""}) as client:
+    async with serving() as server, our_client(server, **{variable: value}) as client:
         with pytest.raises(ProviderUnavailableError, match=variable):
             await client.chat_completion(ask("dial/a"))
