@@ -27,6 +27,7 @@ from lattice_lock.core.elements import contract_digest
 from lattice_lock.core.project import LOCK_NAME, find_project
 from lattice_lock.core.workspace import open_workspace
 from lattice_lock.exceptions import UsageError
+from lattice_lock.gauntlet.contracts import declared_methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,7 @@ async def build(request: BuildRequest, notify: Callable[[BuildEvent], None]) -> 
         workspace = await asyncio.to_thread(open_workspace, project.lattice_path)
         draft = await asyncio.to_thread(Draft.load, workspace)
         builder = _Builder(request, draft, notify)
-        reports = await builder.build_methods(_chosen(workspace.lattice, request.methods))
+        reports = await builder.build_methods(_chosen(workspace, request.methods))
         written: tuple[str, ...] = ()
         if builder.accepted:
             written = await _write_to_end(workspace, draft, builder.accepted)
@@ -228,24 +229,14 @@ def _report(name: str, status: MethodStatus, reason: str = "") -> MethodReport:
     return MethodReport(method=name, status=status, reason=reason)
 
 
-def _chosen(lattice: Lattice, names: tuple[str, ...]) -> list[tuple[Interface, Method]]:
+def _chosen(workspace: Workspace, names: tuple[str, ...]) -> list[tuple[Interface, Method]]:
     """The methods that `names` means, interfaces after those that they depend on."""
-    known = {
-        f"{interface.name}.{method.name}": (interface, method)
-        for interface in _in_order(lattice)
-        for method in interface.methods.values()
-    }
-    for name in names:
-        if name not in lattice.interfaces and name not in known:
-            raise UsageError(
-                f"the lattice declares no `{name}`",
-                hint=f"Write `Interface` or `Interface.method`. It declares {', '.join(known)}.",
-            )
-    wanted = set(names)
+    wanted = declared_methods(workspace, names)
     return [
-        pair
-        for name, pair in known.items()
-        if not wanted or name in wanted or pair[0].name in wanted
+        (interface, method)
+        for interface in _in_order(workspace.lattice)
+        for method in interface.methods.values()
+        if method.name in wanted.get(interface.name, ())
     ]
 
 

@@ -17,14 +17,16 @@ from lattice_lock.core import python_types
 from lattice_lock.core.emitters.interfaces import dependency_parameter
 from lattice_lock.core.emitters.python_text import docstring, enum_member, enums_in, literal
 from lattice_lock.core.expressions import to_python
-from lattice_lock.core.type_refs import DictType, EntityType, EnumType, ListType, OptionalType
+from lattice_lock.core.type_refs import (
+    EnumType,
+    entities_in,
+)
 from lattice_lock.messages import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from lattice_lock.core.schema import Constraints, Entity, Interface, Lattice, Method
-    from lattice_lock.core.type_refs import TypeRef
 
 __all__ = ["Feedback", "build_prompt"]
 
@@ -178,7 +180,7 @@ def _declarations(lattice: Lattice, interface: Interface, method: Method) -> Ite
         if current is None:
             continue
         enums.update((enum.name, enum) for enum in enums_in(current))
-        for name in _entities_in(current):
+        for name in entities_in(current):
             if name not in reached:
                 reached[name] = lattice.entities[name]
                 types.extend(field.type for field in reached[name].fields.values())
@@ -201,13 +203,3 @@ def _class_header(lattice: Lattice, interface: Interface) -> str:
     given = ", ".join(f"{name}: {one}" for name, one in names.items())
     lines = "".join(f"        self._{name} = {name}\n" for name in names)
     return f"class {interface.class_name}:\n    def __init__(self, {given}) -> None:\n{lines}"
-
-
-def _entities_in(type_ref: TypeRef) -> Iterable[str]:
-    match type_ref:
-        case EntityType(name):
-            yield name
-        case ListType(inner) | DictType(inner) | OptionalType(inner):
-            yield from _entities_in(inner)
-        case _:
-            return

@@ -17,7 +17,7 @@ from lattice_lock.core.type_refs import (
     ListType,
     OptionalType,
     ScalarType,
-    TypeRef,
+    entities_in,
 )
 from lattice_lock.exceptions import SourceLocation
 
@@ -53,7 +53,7 @@ def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
     pending = [declared.returns.type, *(param.type for param in declared.params.values())]
     reached: set[str] = set()
     while pending:
-        for name in _entities_in(pending.pop()):
+        for name in entities_in(pending.pop()):
             if name not in reached:
                 reached.add(name)
                 pending.extend(one.type for one in lattice.entities[name].fields.values())
@@ -62,16 +62,6 @@ def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
         parts.update(_flatten(name, lattice.entities[name]))
     conditions = {path: text for path, text in parts.items() if not path.endswith(_DESCRIPTION)}
     return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-
-
-def _entities_in(type_ref: TypeRef | None) -> Iterator[str]:
-    match type_ref:
-        case EntityType(name):
-            yield name
-        case ListType(inner) | DictType(inner) | OptionalType(inner):
-            yield from _entities_in(inner)
-        case _:
-            return
 
 
 def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "BOOL",
@@ -21,6 +24,7 @@ __all__ = [
     "ScalarName",
     "ScalarType",
     "TypeRef",
+    "entities_in",
 ]
 
 
@@ -119,3 +123,14 @@ BOOL = ScalarType(ScalarName.BOOL)
 INT = ScalarType(ScalarName.INT)
 STR = ScalarType(ScalarName.STR)
 JSON = ScalarType(ScalarName.JSON)
+
+
+def entities_in(type_ref: TypeRef | None) -> Iterator[str]:
+    """Names of the entities that a type mentions; none for a method that returns nothing."""
+    match type_ref:
+        case EntityType(name):
+            yield name
+        case ListType(inner) | DictType(inner) | OptionalType(inner):
+            yield from entities_in(inner)
+        case _:
+            return

@@ -23,7 +23,15 @@ from lattice_lock.core.expressions import (
     old_variables,
     to_python,
 )
-from lattice_lock.core.type_refs import JSON, DictType, EntityType, ListType, OptionalType, TypeRef
+from lattice_lock.core.type_refs import (
+    JSON,
+    DictType,
+    EntityType,
+    ListType,
+    OptionalType,
+    TypeRef,
+    entities_in,
+)
 from lattice_lock.core.vacuity import witnesses
 
 if TYPE_CHECKING:
@@ -403,7 +411,7 @@ class _ContractFile:
     def _import_type(self, type_ref: TypeRef) -> None:
         module = self.lattice.generated_module
         self.imports.add(python_types.imports(type_ref, generated_module=module))
-        for name in _entities_in(type_ref):
+        for name in entities_in(type_ref):
             for one in self.lattice.entities[name].fields.values():
                 self.imports.add(python_types.imports(one.type, generated_module=module))
 
@@ -428,21 +436,11 @@ def _reachable(interface: Interface, lattice: Lattice) -> list[str]:
     ]
     seen: set[str] = set()
     while pending:
-        for name in _entities_in(pending.pop()):
+        for name in entities_in(pending.pop()):
             if name not in seen:
                 seen.add(name)
                 pending += [one.type for one in lattice.entities[name].fields.values()]
     return [name for name in lattice.entities if name in seen]
-
-
-def _entities_in(type_ref: TypeRef) -> Iterable[str]:
-    match type_ref:
-        case EntityType(name):
-            yield name
-        case ListType(inner) | DictType(inner) | OptionalType(inner):
-            yield from _entities_in(inner)
-        case _:
-            return
 
 
 def _always_raises(method: Method) -> bool:
