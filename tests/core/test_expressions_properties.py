@@ -191,8 +191,9 @@ _ATOMS = st.one_of(
             "order in orders",
             "order == old(order)",
             "note is None",
-            "note is None or len(note) > 1",
-            "order.note is not None and order.note == note",
+            # In brackets: what guards `note` must still do so beside whatever else is joined.
+            "(note is None or len(note) > 1)",
+            "(order.note is not None and order.note == note)",
             "due > '2024-06-30'",
             "sorted(names) == names",
             "set(names) == {n for n in names if n != ''}",
