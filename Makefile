@@ -81,7 +81,25 @@ changelog: $(VENV)/.dev ## Show what the next release will say
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Run the benchmarks and print their numbers
-	@for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+# Their versions are pinned here: nothing of the project depends on them.
+.PHONY: bench-peers
+bench-peers: $(VENV)/.dev ## Install other clients for the benchmarks, in an environment of their own
+	@$(BIN)/python -m venv build/peers
+	@build/peers/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  openai==3.54.0 anthropic==2.12.0 litellm==1.110.2 aiohttp==3.14.5 msgspec
+
+# EPAM's own server judges what the provider `dial` sends; it is too heavy a thing for the gate.
+.PHONY: conformance
+conformance: $(VENV)/.dev build/dial/.installed ## Run the provider `dial` against EPAM's own server
+	@$(BIN)/python tools/check_dial.py
+
+build/dial/.installed:
+	@$(BIN)/python -m venv build/dial
+	@build/dial/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  aidial-sdk==0.46.0 uvicorn
+	@touch $@
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve the dependencies anew and write requirements/*.lock

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,16 @@ pytest_plugins = ["embedded_model"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _TIMEOUT_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail every coroutine test in which our code blocks the event loop."""
+    if not inspect.iscoroutinefunction(getattr(request, "function", None)):
+        yield
+        return
+    with blockbuster_ctx("lattice_lock"):
+        yield
 
 
 @pytest.fixture(scope="session")

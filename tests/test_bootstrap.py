@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from typing_extensions import override
 
 from lattice_lock.bootstrap import open_clients
 from lattice_lock.exceptions import IncompleteStreamError, ProviderUnavailableError
+from lattice_lock.providers.middleware import Middleware
 from lattice_lock.settings import Settings
 from wire_server import NOWHERE, answer, ask, delta, events, serving, whole
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lattice_lock.messages import ChatRequest, ChatResponse
+    from lattice_lock.providers.middleware import CallNext
 
 
 def _settings(folder: Path, url: str = "http://127.0.0.1:9/v1") -> Settings:
@@ -52,3 +57,26 @@ async def test_unknown_provider_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProviderUnavailableError, match="There is no provider `nope`"):
         async with open_clients(_settings(tmp_path), ["local", "nope"]):
             pass
+
+
+async def test_middleware_stands_around_every_client(tmp_path: Path) -> None:
+    """Layers given here see each call of each client, the first outermost."""
+    seen: list[str] = []
+
+    class Layer(Middleware):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @override
+        async def chat_completion(self, request: ChatRequest, call_next: CallNext) -> ChatResponse:
+            seen.append(self.name)
+            return await call_next(request)
+
+    async with (
+        serving(answer(whole())) as server,
+        open_clients(
+            _settings(tmp_path, server.url), ["local"], middleware=(Layer("outer"), Layer("inner"))
+        ) as clients,
+    ):
+        await clients["local"].chat_completion(ask())
+    assert seen == ["outer", "inner"]

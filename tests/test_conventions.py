@@ -32,6 +32,10 @@ _PYTHON = [*_SOURCES, *_TEST_FILES, *sorted((ROOT / "tools").glob("*.py"))]
 # Where a process meets what it cannot trust, and only there, everything is caught.
 _BOUNDARIES = {
     "src/lattice_lock/cli/main.py": {"run"},
+    "src/lattice_lock/errors/middleware.py": {"error_boundary"},
+    # An entry point of another distribution may raise anything when it is loaded.
+    "src/lattice_lock/providers/discovery.py": {"_load"},
+    "src/lattice_lock/secret_sources.py": {"_load", "ask_source"},
     # The sandboxed process: whatever untrusted code raises becomes an answer.
     "src/lattice_lock/gauntlet/_worker.py": {"_serve", "answer", "_call", "_text_of"},
 }
@@ -221,3 +225,51 @@ def test_env_example_names_every_variable() -> None:
         and variable.fullmatch(node.value)
     }
     assert sorted(listed) == sorted(f"{name}=" for name in read)
+
+
+def _classes() -> dict[str, Path]:
+    """Every class of the package by name, with its file."""
+    return {
+        node.name: path
+        for path in _SOURCES
+        for node in ast.walk(_parse(path))
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def test_there_are_no_twins_of_clients_and_managers() -> None:
+    """One client talks to xAI, one manager falls back, and both only in coroutines."""
+    classes = _classes()
+    assert [name for name in classes if "xai" in name.lower() or "grok" in name.lower()] == [
+        "XAIClient"
+    ]
+    assert [name for name in classes if "fallback" in name.lower()] == ["FallbackManager"]
+    (manager,) = (
+        node
+        for node in ast.walk(_parse(classes["FallbackManager"]))
+        if isinstance(node, ast.ClassDef) and node.name == "FallbackManager"
+    )
+    public = [
+        node
+        for node in manager.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_"
+    ]
+    assert public
+    assert all(isinstance(node, ast.AsyncFunctionDef) for node in public)
+
+
+@pytest.mark.parametrize("path", _SOURCES, ids=_relative)
+def test_nothing_has_a_twin_that_waits_differently(path: Path) -> None:
+    """There is one implementation of each thing: no `_sync` or `_async` twin, and no `sync=`."""
+    for function in _functions(_parse(path)):
+        assert not re.search(r"(^|_)a?sync$|^a?sync_", function.name), function.name
+        arguments = [*function.args.args, *function.args.kwonlyargs]
+        assert not {"sync", "is_async", "async_"} & {one.arg for one in arguments}, function.name
+
+
+def test_the_option_for_json_has_no_twin() -> None:
+    """Commands print JSON for `--format json`, and no other option asks for it."""
+    for path in _SOURCES:
+        if "cli" in path.parts:
+            options = re.findall(r'"(--[a-z-]*json[a-z-]*)"', path.read_text(encoding="utf-8"))
+            assert options == [], path

@@ -39,6 +39,12 @@
       + ConflictError                    LL-524  retryable
       + InvalidResponseError             LL-525  the provider answered something unreadable
     - AllProvidersFailedError            LL-530  an exception group with every cause
+    - OrchestratorError                  LL-540
+      + BudgetExceededError              LL-541  the call might cost more than is left
+      + NoCandidateError                 LL-542  no model can and may answer
+      + ConsensusError                   LL-543  a panel came to no decision
+      + ChainError                       LL-544  a chain is wrong, or a step of it failed
+      + ToolLoopError                    LL-545  a limit on rounds, time or cost was reached
     - BuildError                         LL-600  a build could not run
     - AuthError                          LL-700
     - StorageError                       LL-750
@@ -66,10 +72,13 @@ __all__ = [
     "AllProvidersFailedError",
     "AuthError",
     "AuthenticationError",
+    "BudgetExceededError",
     "BuildError",
+    "ChainError",
     "CompileError",
     "ConfigurationError",
     "ConflictError",
+    "ConsensusError",
     "ContentFilteredError",
     "ContextLengthError",
     "ExpressionError",
@@ -88,6 +97,8 @@ __all__ = [
     "LockfileError",
     "ModelDownloadError",
     "ModelNotAvailableError",
+    "NoCandidateError",
+    "OrchestratorError",
     "OverloadedError",
     "PermissionDeniedError",
     "PolicyError",
@@ -107,6 +118,7 @@ __all__ = [
     "SheriffError",
     "SourceLocation",
     "StorageError",
+    "ToolLoopError",
     "UnsupportedByTargetError",
     "UsageError",
     "VacuousContractError",
@@ -543,6 +555,51 @@ class AllProvidersFailedError(LatticeLockError, ExceptionGroup[APIClientError]):
     def __str__(self) -> str:
         causes = "; ".join(str(error) for error in self.exceptions)
         return f"{LatticeLockError.__str__(self)} Tried: {causes}"
+
+
+class OrchestratorError(LatticeLockError):
+    """Base of what keeps a model from being chosen, paid for or combined with others."""
+
+    code: ClassVar[str] = "LL-540"
+
+
+class BudgetExceededError(OrchestratorError):
+    """The call might cost more than its budget has left, so it was not made."""
+
+    code: ClassVar[str] = "LL-541"
+    http_status: ClassVar[int] = 402
+    exit_code: ClassVar[int] = 1
+
+
+class NoCandidateError(OrchestratorError):
+    """No known model can and may answer the request; the message says why for the nearest ones."""
+
+    code: ClassVar[str] = "LL-542"
+    http_status: ClassVar[int] = 503
+    exit_code: ClassVar[int] = 1
+
+
+class ConsensusError(OrchestratorError):
+    """A panel came to no decision: too few members answered, or they disagree."""
+
+    code: ClassVar[str] = "LL-543"
+    http_status: ClassVar[int] = 502
+    exit_code: ClassVar[int] = 1
+
+
+class ChainError(OrchestratorError):
+    """A chain is wrong, or one of its steps failed; the message names the step."""
+
+    code: ClassVar[str] = "LL-544"
+    http_status: ClassVar[int] = 422
+
+
+class ToolLoopError(OrchestratorError):
+    """A model kept calling tools until a limit on rounds, time or cost was reached."""
+
+    code: ClassVar[str] = "LL-545"
+    http_status: ClassVar[int] = 502
+    exit_code: ClassVar[int] = 1
 
 
 class BuildError(LatticeLockError):

@@ -7,12 +7,14 @@ back to that provider only.
 
     ChatRequest -> provider -> ChatResponse
                             -> TextDelta | ReasoningDelta | ToolCallDelta ... StreamEnd(response)
+    EmbeddingRequest -> provider -> EmbeddingResponse
 """
 
 from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -26,6 +28,8 @@ from lattice_lock.exceptions import InvalidRequestError, UsageError
 __all__ = [
     "ChatRequest",
     "ChatResponse",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "FilePart",
     "FinishReason",
     "ImagePart",
@@ -343,11 +347,41 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         self, parameter: str, message: str, *, hint: str | None = None
     ) -> InvalidRequestError:
         """The error that says why this request cannot be sent because of `parameter`."""
-        error = InvalidRequestError(
-            message, provider=self.model.provider, model=self.model.name, hint=hint
-        )
-        error.parameter = parameter
-        return error
+        return _refusal(self.model, parameter, message, hint)
+
+
+class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts whose meaning one model is to turn into vectors.
+
+    Attributes:
+        inputs: texts, none of them empty; any number, sent in as many requests as it takes.
+        dimensions: length of each vector; None is the model's own.
+        timeout_s: seconds for all of them together, every retry included.
+
+    Raises:
+        InvalidRequestError: a value is outside its range; `parameter` names it.
+    """
+
+    model: ModelId
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise self.refusal("inputs", "There is no text to embed.")
+        if "" in self.inputs:
+            raise self.refusal("inputs", f"Text number {self.inputs.index('') + 1} is empty.")
+        if self.dimensions is not None and self.dimensions < 1:
+            raise self.refusal("dimensions", "`dimensions` must be at least 1.")
+        if not 0 < self.timeout_s < math.inf:
+            raise self.refusal("timeout_s", "`timeout_s` must be a finite number of seconds.")
+
+    def refusal(
+        self, parameter: str, message: str, *, hint: str | None = None
+    ) -> InvalidRequestError:
+        """The error that says why this request cannot be sent because of `parameter`."""
+        return _refusal(self.model, parameter, message, hint)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -420,6 +454,33 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(part for part in self.message.content if isinstance(part, ToolCall))
 
 
+class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The vectors of texts.
+
+    Attributes:
+        vectors: `(n_inputs, dimensions)`, in the order of the inputs; each an array of 32-bit
+            floats, all finite.
+        usage: tokens of all inputs, None where the provider does not say.
+        attempts: requests sent, those of every batch together.
+        latency_ms, served_model, request_id, cost_usd: as in `ChatResponse`; of several batches
+            the last one's names.
+    """
+
+    model: ModelId
+    vectors: tuple[array[float], ...]
+    served_model: str | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    latency_ms: float = 0.0
+    attempts: int = 1
+    cost_usd: Decimal | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        return len(self.vectors[0])
+
+
 class TextDelta(msgspec.Struct, frozen=True, kw_only=True, tag="text_delta"):
     """More visible text."""
 
@@ -448,6 +509,12 @@ class StreamEnd(msgspec.Struct, frozen=True, kw_only=True, tag="stream_end"):
 
 
 StreamEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | StreamEnd
+
+
+def _refusal(model: ModelId, parameter: str, message: str, hint: str | None) -> InvalidRequestError:
+    error = InvalidRequestError(message, provider=model.provider, model=model.name, hint=hint)
+    error.parameter = parameter
+    return error
 
 
 def _check_source(what: str, data: bytes | None, media_type: str | None, url: str | None) -> None:

@@ -7,6 +7,9 @@ name, so a `Settings` can be printed or logged.
 | variable | means | default |
 |---|---|---|
 | `LATTICE_LOCK_DATA_DIR` | folder for model weights and local state | the user's data folder |
+| `LATTICE_LOCK_SECRETS_DIR` | folder with a file for each variable | none |
+| `LATTICE_LOCK_SECRET_SOURCE` | name of an installed source of secrets | none |
+| `LATTICE_LOCK_MODELS_FILE` | models of your own for the registry, one JSON object a line | none |
 | `LATTICE_LOCK_EMBEDDED_MODELS` | `name=/path.gguf,...`, models that run in this machine | none |
 | `LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS` | context window of embedded models | 4096 |
 | `LATTICE_LOCK_LOCAL_URL` | OpenAI-compatible server, such as `http://localhost:8000/v1` | Ollama |
@@ -50,20 +53,25 @@ import hmac
 import io
 import os
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypeAlias, TypeVar, final, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import platformdirs
 from typing_extensions import override
 
 from lattice_lock.exceptions import ConfigurationError
+from lattice_lock.secret_sources import ask_source, find_source, read_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from urllib.parse import SplitResult
+
+    from lattice_lock.secret_sources import SecretSource
 
 __all__ = ["ApiSurface", "ReasoningSummary", "Secret", "Settings"]
 
@@ -71,6 +79,7 @@ ApiSurface: TypeAlias = Literal["responses", "chat"]
 ReasoningSummary: TypeAlias = Literal["auto", "concise", "detailed"]
 
 _APPLICATION = "lattice-lock"
+_SECRETS_DIR = "LATTICE_LOCK_SECRETS_DIR"
 _OLLAMA_PORT = 11434
 _DEFAULT_CONTEXT_TOKENS = 4096
 _MIN_CONTEXT_TOKENS = 256
@@ -90,6 +99,19 @@ class Secret:
     def reveal(self) -> str:
         """The text itself. Keep it in no variable that outlives the request it is for."""
         return self._value
+
+    def hidden_in(self, text: str) -> str:
+        """`text` with `[key]` wherever the secret stands, also as part of an address or as base64.
+
+        For what others wrote, such as a server that quotes the request that it refuses.
+        """
+        value = _bytes(self)
+        packed = b64encode(value).decode()
+        # From bytes, because what the environment holds may be no UTF-8.
+        forms = (self._value, quote(value, safe=""), quote(value), packed, packed.rstrip("="))
+        for form in forms if value else ():
+            text = text.replace(form, "[key]")
+        return text
 
     @override
     def __repr__(self) -> str:
@@ -141,7 +163,6 @@ class Settings:
         embedded_models: name to GGUF file, in the order given; the files are not looked at here.
         embedded_context_tokens: context window with which an embedded model is loaded.
         local_url: base of an OpenAI-compatible server, without a trailing slash.
-        local_api_key: its key, None where none is set.
         openai_api: the API for every model of `openai`; None chooses by model.
         azure_api: the same for `azure`; None chooses by the deployment's name.
         xai_api: the same for `xai`; None is Responses.
@@ -152,7 +173,6 @@ class Settings:
     embedded_models: Mapping[str, Path]
     embedded_context_tokens: int
     local_url: str
-    local_api_key: Secret | None
     openai_api: ApiSurface | None
     azure_api: ApiSurface | None
     xai_api: ApiSurface | None
@@ -161,23 +181,31 @@ class Settings:
 
     @classmethod
     def load(
-        cls, *, environment: Mapping[str, str] | None = None, dotenv: Path | None = None
+        cls,
+        *,
+        environment: Mapping[str, str] | None = None,
+        dotenv: Path | None = None,
+        secrets: SecretSource | None = None,
     ) -> Self:
-        """Settings of this process, read now; reads files, so not for a running event loop.
+        """Settings of this process, read now; it may block, so not for a running event loop.
+
+        What is in the environment wins, then what a secret manager gives, then the folder of
+        `LATTICE_LOCK_SECRETS_DIR`, then `.env`.
 
         Args:
             environment: what to read in place of `os.environ`.
             dotenv: file to read in place of `.env` in the working folder; it may be absent.
+            secrets: what to ask in place of `LATTICE_LOCK_SECRET_SOURCE`.
 
         Raises:
-            ConfigurationError: a value is wrong; the message names the variable and the form.
+            ConfigurationError: a value is wrong, or a source cannot be read; the message names
+                the variable and the form.
         """
+        given = _read_dotenv(dotenv if dotenv is not None else Path(".env"))
+        outer = dict(os.environ if environment is None else environment)
         values = {
             name: Secret(value)
-            for name, value in (
-                _read_dotenv(dotenv if dotenv is not None else Path(".env"))
-                | dict(os.environ if environment is None else environment)
-            ).items()
+            for name, value in (given | _from_sources(given | outer, secrets) | outer).items()
         }
         text = {name: value.reveal() for name, value in values.items() if value}
         return cls(
@@ -187,7 +215,6 @@ class Settings:
                 text.get("LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS")
             ),
             local_url=_local_url(text),
-            local_api_key=values.get("LATTICE_LOCK_LOCAL_API_KEY") or None,
             openai_api=_choice(text, "LATTICE_LOCK_OPENAI_API", _SURFACES),
             azure_api=_choice(text, "LATTICE_LOCK_AZURE_API", _SURFACES),
             xai_api=_choice(text, "LATTICE_LOCK_XAI_API", _SURFACES),
@@ -214,6 +241,7 @@ class Settings:
         return None if value is None else parse_base_url(name, value)
 
 
+@lru_cache(maxsize=64)  # asked for with every call
 def parse_base_url(variable: str, value: str) -> str:
     """`value` as the base of an HTTP API, without a trailing slash.
 
@@ -254,6 +282,16 @@ def _read_dotenv(path: Path) -> dict[str, str]:
 
     values = dotenv_values(stream=io.StringIO(content), interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _from_sources(text: Mapping[str, str], secrets: SecretSource | None) -> dict[str, str]:
+    """What folder and secret manager give, the manager's word first."""
+    found: dict[str, str] = {}
+    if folder := text.get(_SECRETS_DIR):
+        found = read_folder(_expand(_SECRETS_DIR, folder), variable=_SECRETS_DIR)
+    if secrets is None and (name := text.get("LATTICE_LOCK_SECRET_SOURCE")):
+        secrets = find_source(name)
+    return found | ask_source(secrets) if secrets is not None else found
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

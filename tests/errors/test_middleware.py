@@ -1,14 +1,18 @@
-"""Errors as HTTP answers."""
+"""What stands between an error and who would see it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import math
 from typing import Any
 
 import pytest
 
 from lattice_lock import exceptions
-from lattice_lock.errors.middleware import envelope
+from lattice_lock.errors.middleware import Envelope, envelope, error_boundary, retrying
+from lattice_lock.errors.retry import RetryPolicy, RetryQuota
 from lattice_lock.exceptions import (
     AllProvidersFailedError,
     APIClientError,
@@ -95,3 +99,120 @@ def test_a_group_may_be_asked_again_when_its_first_model_may() -> None:
     ]
     assert envelope(AllProvidersFailedError("none", causes)).headers == {"Retry-After": "4"}
     assert envelope(AllProvidersFailedError("none", causes[1:2])).headers == {}
+
+
+QUICK = RetryPolicy(max_attempts=4, base_s=0.001, cap_s=0.002)
+
+
+class Flaky:
+    """A call that fails as listed, then succeeds."""
+
+    def __init__(self, *failures: APIClientError) -> None:
+        self.failures = list(failures)
+        self.numbers: list[int] = []
+
+    async def __call__(self, number: int) -> str:
+        """One attempt."""
+        self.numbers.append(number)
+        if self.failures:
+            raise self.failures.pop(0)
+        return "done"
+
+
+def busy() -> OverloadedError:
+    """A failure that another attempt may cure."""
+    return OverloadedError("busy", provider="p")
+
+
+async def tried(call: Flaky, *, remaining_s: float = math.inf, retries: float = 10.0) -> str:
+    """`call`, repeated."""
+    quota = RetryQuota(capacity=retries)
+    return await retrying(call, policy=QUICK, remaining_s=lambda: remaining_s, permit=quota.take)
+
+
+async def test_a_call_is_repeated_until_it_succeeds() -> None:
+    """Attempts are numbered from 1 and stop at the first success."""
+    call = Flaky(busy(), busy())
+    assert await tried(call) == "done"
+    assert call.numbers == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "attempts"),
+    [({}, 4), ({"remaining_s": 0.0}, 1), ({"retries": 0.5}, 1), ({"retries": 1.0}, 2)],
+)
+async def test_attempts_end_where_a_bound_is_reached(
+    bounds: dict[str, float], attempts: int
+) -> None:
+    """Number, time and permission each end the attempts, with the last error and its number."""
+    call = Flaky(*(busy() for _ in range(9)))
+    with pytest.raises(OverloadedError) as caught:
+        await tried(call, **bounds)
+    assert (caught.value.attempt, len(call.numbers)) == (attempts, attempts)
+
+
+async def test_what_cannot_succeed_is_tried_once() -> None:
+    """A request that was refused is not sent again, and no permission is used up for it."""
+    call = Flaky(InvalidRequestError("no", provider="p"))
+    with pytest.raises(InvalidRequestError):
+        await tried(call)
+    assert call.numbers == [1]
+
+
+async def test_cancelling_ends_the_wait_between_attempts() -> None:
+    """A call that waits to be repeated is cancelled at once and not repeated."""
+    waiting = asyncio.Event()
+    patient = RetryPolicy(base_s=3600.0, cap_s=3600.0)
+
+    def permit() -> bool:
+        waiting.set()
+        return True
+
+    call = Flaky(busy())
+    task = asyncio.create_task(
+        retrying(call, policy=patient, remaining_s=lambda: math.inf, permit=permit)
+    )
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert call.numbers == [1]
+
+
+async def _raising(error: BaseException) -> str:
+    raise error
+
+
+async def test_the_boundary_lets_answers_through() -> None:
+    """What a call gives is given unchanged."""
+    assert await error_boundary(Flaky()(1)) == "done"
+
+
+async def test_the_boundary_answers_for_errors() -> None:
+    """A known error becomes its own answer, under the id that the caller was given."""
+    answer = await error_boundary(_raising(busy()), request_id="r-7")
+    assert isinstance(answer, Envelope)
+    assert (answer.status, answer.body["error"]["request_id"]) == (503, "r-7")
+
+
+async def test_the_boundary_tells_nothing_of_what_it_does_not_know(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An unforeseen error is a 500 with an id under which the log names its type and place only."""
+    caplog.set_level(logging.DEBUG)
+    answer = await error_boundary(_raising(ZeroDivisionError(SECRET)))
+    assert isinstance(answer, Envelope)
+    assert answer.status == 500
+    assert SECRET not in json.dumps(answer.body)
+    (record,) = caplog.records
+    assert answer.body["error"]["request_id"] in record.getMessage()
+    assert "ZeroDivisionError" in record.getMessage()
+    assert "test_middleware.py:" in record.getMessage()
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError(), SystemExit(3)])
+async def test_the_boundary_stops_no_end(end: BaseException) -> None:
+    """Cancellation and the end of the process pass."""
+    with pytest.raises(type(end)):
+        await error_boundary(_raising(end))

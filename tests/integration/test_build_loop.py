@@ -117,6 +117,11 @@ def write_implementation(root: Path, body: str) -> str:
     return text
 
 
+def drift(root: Path) -> object:
+    """What no longer agrees in the project."""
+    return open_workspace(root).drift()
+
+
 async def run(
     root: Path, model: ScriptedModel, *events: list[BuildEvent], **changes: Any
 ) -> BuildReport:
@@ -159,8 +164,8 @@ async def test_only_the_body_that_passes_everything_is_written(project: Path) ->
     kinds = [type(event) for event in events]
     attempt = [AttemptStarted, CandidateRejected]
     assert kinds == [MethodStarted, *attempt * 5, AttemptStarted, MethodFinished]
-    workspace = open_workspace(project)
-    assert workspace.drift() == ()
+    workspace = await asyncio.to_thread(open_workspace, project)
+    assert await asyncio.to_thread(workspace.drift) == ()
     assert workspace.lock is not None
     record = workspace.lock.accepted["IMath.double"]
     assert (record.author, record.model, record.attempts) == ("model", "local/small", 6)
@@ -175,7 +180,7 @@ async def test_seeds_of_acceptance_are_never_those_that_a_model_could_know(proje
     seeds: list[int] = []
     for _ in range(2):
         await run(project, ScriptedModel({"small": [WRONG, RIGHT]}))
-        lock = open_workspace(project).lock
+        lock = (await asyncio.to_thread(open_workspace, project)).lock
         assert lock is not None
         seeds.extend(lock.accepted["IMath.double"].seeds)
         (project / FILE).unlink()
@@ -265,7 +270,7 @@ async def test_what_passed_is_written_even_if_another_method_failed(two_methods:
     text = (two_methods / FILE).read_text()
     assert "return number * 2" in text
     assert text.count("raise NotImplementedError") == 1
-    assert open_workspace(two_methods).drift() == ()
+    assert await asyncio.to_thread(drift, two_methods) == ()
 
 
 async def test_an_accepted_body_is_not_built_again(project: Path) -> None:
@@ -289,7 +294,7 @@ async def test_a_changed_contract_has_a_model_s_body_built_anew(project: Path) -
     report = await run(project, ScriptedModel({"small": [function("return number * 4")]}))
     assert [row.status for row in report.methods] == [MethodStatus.ACCEPTED]
     assert "return number * 4" in (project / FILE).read_text()
-    assert open_workspace(project).drift() == ()
+    assert await asyncio.to_thread(drift, project) == ()
 
 
 async def test_what_a_person_wrote_is_replaced_only_on_demand(project: Path) -> None:
@@ -506,4 +511,4 @@ async def test_the_embedded_model_writes_a_verified_method(
     (row,) = report.methods
     assert row.status is MethodStatus.ACCEPTED
     assert row.output_tokens > 0
-    assert open_workspace(tmp_path).drift() == ()
+    assert await asyncio.to_thread(drift, tmp_path) == ()

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from blockbuster import BlockingError, blockbuster_ctx
+from blockbuster import BlockingError
 
 from embedded_model import embedded_settings
 from lattice_lock.exceptions import (
@@ -33,7 +33,7 @@ from lattice_lock.messages import (
 )
 from lattice_lock.providers.availability import ProviderAvailability
 from lattice_lock.providers.embedded import EmbeddedClient
-from lattice_lock.providers.embedded_models import BUILT_IN_MODEL, find_embedded_model
+from lattice_lock.providers.embedded_models import BUILT_IN_MODEL
 from lattice_lock.providers.fallback import FallbackManager
 from lattice_lock.providers.local import LocalClient
 from lattice_lock.providers.transport import Transport
@@ -52,20 +52,12 @@ from wire_server import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from wire_server import Step
 
 LOCAL = ModelId(provider="local", name="smollm2")
 DONE = "data: [DONE]\n\n"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_blocks() -> Iterator[None]:
-    """Fail every test in which our code blocks the event loop."""
-    with blockbuster_ctx("lattice_lock"):
-        yield
 
 
 def short(**changes: Any) -> ChatRequest:
@@ -78,38 +70,6 @@ def short(**changes: Any) -> ChatRequest:
         "seed": 1,
     }
     return ChatRequest(**(fields | changes))
-
-
-# A llama.cpp HTTP server, as `llama-server` is one: the library listens by itself.
-_SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path = sys.argv[1]
-params.n_ctx = 512
-params.n_parallel = 1
-params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-params.api_keys = ["local-key"]
-params.verbosity = 1
-server = xllamacpp.Server(params)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture(scope="module")
-def llama_server(embedded_data_dir: Path) -> Iterator[str]:
-    """The address of a real llama.cpp server with the built-in model."""
-    model = find_embedded_model(embedded_settings(embedded_data_dir), BUILT_IN_MODEL).path
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(model)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip() + "/v1"
-        process.kill()
 
 
 @pytest.mark.embedded

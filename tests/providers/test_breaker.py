@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from lattice_lock.errors.retry import RetryPolicy
 from lattice_lock.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
@@ -29,7 +30,6 @@ from lattice_lock.exceptions import (
 from lattice_lock.messages import ModelId
 from lattice_lock.providers.breaker import BreakerPolicy, Breakers
 from lattice_lock.providers.fallback import FallbackManager
-from lattice_lock.providers.retry import RetryPolicy
 from wire_server import (
     ScriptedServer,
     Wire,

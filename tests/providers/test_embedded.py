@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from embedded_model import embedded_settings
+from lattice_lock.errors.retry import RetryPolicy
 from lattice_lock.exceptions import (
     APIClientError,
     ContextLengthError,
@@ -39,7 +40,6 @@ from lattice_lock.messages import (
 )
 from lattice_lock.providers.embedded import EmbeddedClient
 from lattice_lock.providers.embedded_models import BUILT_IN_MODEL, find_embedded_model
-from lattice_lock.providers.retry import RetryPolicy
 from lattice_lock.providers.transport import Transport
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lattice_lock.errors.retry import RetryPolicy
 from lattice_lock.exceptions import (
     APIClientError,
     AuthenticationError,
@@ -36,7 +37,6 @@ from lattice_lock.messages import (
     ToolDefinition,
     Usage,
 )
-from lattice_lock.providers.retry import RetryPolicy
 from wire_server import Wire, answer, ask, client_of, delta, event, events, serving, whole
 
 if TYPE_CHECKING:

@@ -14,7 +14,13 @@ from lattice_lock.exceptions import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
-from lattice_lock.providers.transport import Deadline, HttpRequest, Timeouts, Transport
+from lattice_lock.providers.transport import (
+    MAX_RESPONSE_BYTES,
+    Deadline,
+    HttpRequest,
+    Timeouts,
+    Transport,
+)
 from lattice_lock.settings import Settings
 from wire_server import NOWHERE, Wire, answer, serving
 
@@ -201,3 +207,25 @@ async def test_no_cookie_is_kept() -> None:
                 await response.read()
     assert len(server.requests) == 2
     assert "cookie" not in server.requests[1].headers
+
+
+async def test_what_follows_a_complete_message_cannot_spoil_it() -> None:
+    """Draining ends quietly where more comes than any answer may have; the connection is closed."""
+    read = asyncio.Event()
+
+    async def junk(wire: Wire) -> None:
+        await wire.head()
+        await wire.send("message")
+        await read.wait()
+        await wire.send("junk")
+        await wire.until_hung_up()
+
+    settings = Settings.load(environment={}, dotenv=NOWHERE)
+    async with serving_one(junk) as server, Transport(settings) as transport:
+        deadline = Deadline.after(30.0)
+        async with transport.open(get(server.url), deadline=deadline, timeouts=PATIENT) as response:
+            assert await response.read_chunk() == b"message"
+            read.set()
+            response._received = MAX_RESPONSE_BYTES
+            await response.drain(30.0)
+        await server.hung_up.wait()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import openai
+from openai.types import EmbeddingCreateParams
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
@@ -44,6 +45,7 @@ PAYLOADS = Path(__file__).parent.parent / "providers" / "payloads"
 
 _Client = TypeVar("_Client", bound="BaseAPIClient")
 _REQUESTS = {
+    ("/embeddings", False): EmbeddingCreateParams,
     ("/responses", False): ResponseCreateParamsNonStreaming,
     ("/responses", True): ResponseCreateParamsStreaming,
     ("/chat/completions", False): CompletionCreateParamsNonStreaming,
@@ -83,7 +85,7 @@ def judge(request: Received) -> dict[str, Any]:
     _adapter(suffix, stream=stream).validate_json(request.body, strict=True)
     if suffix == "/responses":
         _judge_responses(body)
-    else:
+    elif suffix == "/chat/completions":
         _judge_chat(body)
     return body
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lattice_lock.errors.retry import RetryPolicy
 from lattice_lock.messages import ChatRequest, Message, ModelId
 from lattice_lock.providers.local import LocalClient
-from lattice_lock.providers.retry import RetryPolicy
 from lattice_lock.providers.transport import Transport
 from lattice_lock.settings import Settings
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,12 @@ from lattice_lock.exceptions import UsageError
 from lattice_lock.gauntlet.contracts import declared_methods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from lattice_lock.agents.progress import BuildEvent
     from lattice_lock.core.lockfile import Acceptance
+    from lattice_lock.core.project import Project
     from lattice_lock.core.schema import Interface, Lattice, Method
     from lattice_lock.core.workspace import Workspace
     from lattice_lock.messages import ModelId
@@ -81,8 +83,8 @@ async def build(request: BuildRequest, notify: Callable[[BuildEvent], None]) -> 
     started = time.monotonic()
     if not request.models:
         raise UsageError("there is no model to ask", hint="Name one with `--model`.")
-    project = find_project(request.path)
-    with project.exclusive():
+    project = await asyncio.to_thread(find_project, request.path)
+    async with _held(project):
         # Loaded under the lock: what another build has just written counts.
         workspace = await asyncio.to_thread(open_workspace, project.lattice_path)
         draft = await asyncio.to_thread(Draft.load, workspace)
@@ -223,6 +225,24 @@ class _Builder:
                 was, seeds=(*was.seeds, seed), examples=was.examples + examples
             )
         return None
+
+
+@asynccontextmanager
+async def _held(project: Project) -> AsyncIterator[None]:
+    """Hold the project, taking and leaving its lock on a thread; it is left whatever happens."""
+    lock = project.exclusive()
+    taking = asyncio.ensure_future(asyncio.to_thread(lock.__enter__))
+    try:
+        await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        await asyncio.wait([taking])
+        if taking.exception() is None:
+            await asyncio.to_thread(lock.__exit__, None, None, None)
+        raise
+    try:
+        yield
+    finally:
+        await asyncio.shield(asyncio.to_thread(lock.__exit__, None, None, None))
 
 
 def _report(name: str, status: MethodStatus, reason: str = "") -> MethodReport:

@@ -1,1 +1,1 @@
-"""What becomes of errors at the edge: the one mapping to HTTP answers."""
+"""What becomes of errors: another attempt, or the one HTTP answer at the edge."""

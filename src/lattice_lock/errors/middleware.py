@@ -1,4 +1,8 @@
-"""The one mapping from errors to HTTP answers, as plain values that any framework can send.
+"""What stands between an error and who would see it: another attempt, or an HTTP answer.
+
+`retrying` and `wait_to_retry` are the only places where a failed call is repeated. `envelope` is
+the one mapping from errors to HTTP answers, as plain values that any framework can send, and
+`error_boundary` applies it at the edge of a process.
 
 Who calls a gateway learns what is wrong with the request. What a provider said about the key or
 the organization that pays, and where things are inside, goes to the log and not to them.
@@ -6,26 +10,117 @@ the organization that pays, and where things are inside, goes to the log and not
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
+import secrets
+import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lattice_lock.exceptions import (
     AllProvidersFailedError,
     APIClientError,
     ContentFilteredError,
+    InternalError,
     InvalidRequestError,
     LatticeLockError,
     ModelNotAvailableError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Envelope", "envelope"]
+    from lattice_lock.errors.retry import RetryPolicy
 
+__all__ = ["Envelope", "envelope", "error_boundary", "retrying", "wait_to_retry"]
+
+_T = TypeVar("_T")
+_LOG = logging.getLogger(__name__)
 _ABOUT_THE_REQUEST = (InvalidRequestError, ModelNotAvailableError, ContentFilteredError)
 _SERVER_ERROR = 500
+
+
+async def retrying(
+    attempt: Callable[[int], Awaitable[_T]],
+    *,
+    policy: RetryPolicy,
+    remaining_s: Callable[[], float],
+    permit: Callable[[], bool],
+) -> _T:
+    """What the first `attempt` that succeeds gives; it is called with its number, from 1.
+
+    Args:
+        remaining_s: seconds that the call still has; no wait begins that would use them up.
+        permit: asked before each further attempt; it may say no, and counts what it allows.
+
+    Raises:
+        APIClientError: no attempt succeeded; the error of the last one, with its number.
+    """
+    number = 0
+    while True:
+        number += 1
+        try:
+            return await attempt(number)
+        except APIClientError as error:
+            error.attempt = number
+            if not await wait_to_retry(
+                error, policy=policy, remaining_s=remaining_s, permit=permit
+            ):
+                raise
+
+
+async def wait_to_retry(
+    error: APIClientError,
+    *,
+    policy: RetryPolicy,
+    remaining_s: Callable[[], float],
+    permit: Callable[[], bool],
+) -> bool:
+    """Wait until the attempt after the one that failed with `error` may begin.
+
+    For callers that cannot hand over their attempts, such as streams; `error.attempt` is set. The
+    arguments are those of `retrying`. False at once where there is to be no further attempt.
+    """
+    wait_s = policy.wait_s(error, attempt=error.attempt or 1)
+    if wait_s is None or wait_s >= remaining_s() or not permit():
+        return False
+    _LOG.info(
+        "call.retried provider=%s model=%s code=%s attempt=%s wait_s=%.3f",
+        *(error.provider, error.model, error.code, error.attempt, wait_s),
+    )
+    await asyncio.sleep(wait_s)
+    return True
+
+
+async def error_boundary(call: Awaitable[_T], *, request_id: str | None = None) -> _T | Envelope:
+    """What `call` gives, or the HTTP answer for the error that it raises.
+
+    For the edge of a process: nothing but cancellation and the end of the process gets past it.
+    What nobody foresaw is logged with the frames it came through, but without its message, which
+    may quote a prompt or a key.
+
+    Args:
+        request_id: what the answer names and the log knows; made up where it is None.
+    """
+    request_id = request_id or secrets.token_hex(8)
+    try:
+        return await call
+    except LatticeLockError as error:
+        _LOG.info(
+            "request.failed request=%s code=%s error=%s",
+            *(request_id, error.code, type(error).__name__),
+        )
+        return envelope(error, request_id=request_id)
+    except Exception as error:  # noqa: BLE001  # this is the documented boundary
+        frames = traceback.extract_tb(error.__traceback__)
+        _LOG.error(  # the message of an unknown error may quote secrets
+            "request.broke request=%s error=%s at=%s",
+            *(request_id, type(error).__name__),
+            " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames)),
+        )
+        unforeseen = InternalError("The request failed inside.")
+        return envelope(unforeseen, request_id=request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ class AnthropicClient(HttpAPIClient):
     """
 
     provider: ClassVar[str] = "anthropic"
+    key_variables: ClassVar[tuple[str, ...]] = ("ANTHROPIC_API_KEY",)
     request_id_header: ClassVar[str] = "request-id"
 
     @classmethod
@@ -96,10 +97,6 @@ class AnthropicClient(HttpAPIClient):
     @override
     def _base_url(self) -> str:
         return self._settings.base_url("ANTHROPIC_BASE_URL") or _BASE_URL
-
-    @override
-    def _key(self) -> Secret | None:
-        return self._settings.secret("ANTHROPIC_API_KEY")
 
     @override
     def _key_headers(self, key: Secret) -> dict[str, Secret]:

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lattice_lock.errors.retry import RetryPolicy
 from lattice_lock.exceptions import APIClientError
 from lattice_lock.providers.discovery import client_class, provider_names
-from lattice_lock.providers.retry import RetryPolicy
 from lattice_lock.providers.transport import Transport
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from lattice_lock.providers.responses_client import ResponsesClient
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lattice_lock.messages import ChatRequest, ModelId
+    from lattice_lock.messages import ChatRequest, EmbeddingRequest, ModelId
     from lattice_lock.settings import Secret, Settings
 
 __all__ = ["AzureClient"]
@@ -45,7 +45,10 @@ class AzureClient(ResponsesClient):
     """
 
     provider: ClassVar[str] = "azure"
+    key_variables: ClassVar[tuple[str, ...]] = (_TOKEN, _KEY)
     unreachable_hint: ClassVar[str | None] = "Check `AZURE_OPENAI_ENDPOINT`."
+    embeddings_at_once: ClassVar[int] = 2048
+    embeddings_as_base64: ClassVar[bool] = True
 
     @classmethod
     @override
@@ -68,10 +71,6 @@ class AzureClient(ResponsesClient):
     @override
     def _base_url(self) -> str:
         return _SURFACE.sub("", self._settings.base_url(_ENDPOINT) or "")
-
-    @override
-    def _key(self) -> Secret | None:
-        return self._settings.secret(_TOKEN) or self._settings.secret(_KEY)
 
     @override
     def _key_headers(self, key: Secret) -> dict[str, Secret]:
@@ -101,6 +100,14 @@ class AzureClient(ResponsesClient):
             return "/openai/v1/chat/completions"
         deployment = path_of_model(request, slashes=False)
         return f"/openai/deployments/{deployment}/chat/completions{_query(version)}"
+
+    @override
+    def _embeddings_path(self, request: EmbeddingRequest) -> str:
+        version = self._settings.text(_VERSION)
+        if version is None:
+            return "/openai/v1/embeddings"
+        deployment = path_of_model(request, slashes=False)
+        return f"/openai/deployments/{deployment}/embeddings{_query(version)}"
 
     @override
     def _responses_path(self) -> str:

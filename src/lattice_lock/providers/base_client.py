@@ -1,53 +1,55 @@
 """What every provider client does the same way.
 
-`chat_completion` and `stream` are final: deadline, retries, attempt count, timing and cost sit here
-once. A provider translates one request into one answer, and reports every failure as an
+`chat_completion`, `stream` and `embed` are final: deadline, retries, attempt count, timing and cost
+sit here once. A provider translates one request into one answer, and reports every failure as an
 `APIClientError`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Self, final
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, final
 
 import msgspec
 
+from lattice_lock.errors.middleware import retrying, wait_to_retry
+from lattice_lock.errors.retry import RetryPolicy, RetryQuota
 from lattice_lock.exceptions import (
     APIClientError,
     ConflictError,
     IncompleteStreamError,
+    InvalidRequestError,
     InvalidResponseError,
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
 from lattice_lock.messages import ChatRequest, ChatResponse, StreamEnd
 from lattice_lock.providers.breaker import BreakerPolicy, Breakers, refusal
-from lattice_lock.providers.middleware import around_call, around_stream
-from lattice_lock.providers.retry import RetryPolicy, RetryQuota
+from lattice_lock.providers.embeddings import check_vectors, joined
+from lattice_lock.providers.middleware import around_call, around_embed, around_stream
 from lattice_lock.providers.structured_output import check_answer, schema_validator
 from lattice_lock.providers.transport import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
     from decimal import Decimal
     from types import TracebackType
 
     from jsonschema.protocols import Validator
 
-    from lattice_lock.messages import ModelId, StreamEvent
+    from lattice_lock.messages import EmbeddingRequest, EmbeddingResponse, ModelId, StreamEvent
     from lattice_lock.providers.middleware import Middleware
     from lattice_lock.providers.transport import Transport
     from lattice_lock.settings import Settings
 
 __all__ = ["DEFAULT_RETRY", "BaseAPIClient"]
 
-_LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 DEFAULT_RETRY = RetryPolicy()
 _NEVER_OPEN = BreakerPolicy(failures=sys.maxsize)
 _PATIENCE_S = 5.0  # a call that gives less time says nothing about the provider when it runs out
@@ -112,17 +114,19 @@ class BaseAPIClient(ABC):
 
     async def _call(self, request: ChatRequest, *, last_resort: bool) -> ChatResponse:
         with await self._begin(request, last_resort=last_resort) as call:
-            while True:
-                call.attempt += 1
-                try:
-                    answer = self._complete(call, await self._answer(call))
-                    if call.validator is not None:
-                        await call.check(answer)
-                except APIClientError as error:
-                    if not await self._may_retry(call, error):
-                        raise
-                else:
-                    return answer
+            return await self._repeat(call, partial(self._attempt, call, request))
+
+    async def _attempt(self, call: _Call, request: ChatRequest, number: int) -> ChatResponse:
+        call.attempt = number
+        try:
+            made = await self._within(call, self._chat_completion_impl(request, call.deadline))
+            answer = self._complete(call, made, cost_usd=self._cost_usd(made))
+            if call.validator is not None:
+                await call.check(answer)
+        except APIClientError as error:
+            self._failed(call, error)
+            raise
+        return answer
 
     @final
     def stream(
@@ -163,12 +167,66 @@ class BaseAPIClient(ABC):
                     if call.validator is not None:
                         await call.check(end.response)
                 except APIClientError as error:
-                    if call.delivered or not await self._may_retry(call, error):
-                        call.describe(error)
+                    self._failed(call, error)
+                    if call.delivered or not await wait_to_retry(
+                        error,
+                        policy=self._retry,
+                        remaining_s=call.deadline.remaining_s,
+                        permit=partial(self._permit_retry, call),
+                    ):
                         raise
                 else:
-                    yield StreamEnd(response=self._complete(call, end.response))
+                    made = end.response
+                    cost_usd = self._cost_usd(made)
+                    yield StreamEnd(response=self._complete(call, made, cost_usd=cost_usd))
                     return
+
+    @final
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """The vector of every text of `request`, in their order.
+
+        What is more than one request of the provider may carry is sent in several, one after the
+        other, each repeated as a chat would be; one that fails in the end fails the call.
+
+        Raises:
+            APIClientError: as for `chat_completion`.
+            InvalidRequestError: besides, the provider or the model has no embeddings.
+            InvalidResponseError: besides, an answer lacks vectors, or they are not finite numbers
+                or not of one length.
+        """
+        return await around_embed(self._middleware, self._embed)(request)
+
+    async def _embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        size = self._embedding_batch(request)
+        with await self._begin(request, last_resort=False) as call:
+            parts: list[EmbeddingResponse] = []
+            for start in range(0, len(request.inputs), size):
+                batch = msgspec.structs.replace(
+                    request, inputs=request.inputs[start : start + size]
+                )
+                parts.append(await self._repeat(call, partial(self._embed_attempt, call, batch)))
+            answer = joined(request, parts)
+            return msgspec.structs.replace(answer, latency_ms=call.elapsed_ms())
+
+    async def _embed_attempt(
+        self, call: _Call, request: EmbeddingRequest, number: int
+    ) -> EmbeddingResponse:
+        call.attempt = number
+        try:
+            answer = await self._within(call, self._embed_impl(request, call.deadline))
+            await asyncio.to_thread(check_vectors, request, answer)  # millions of numbers
+        except APIClientError as error:
+            self._failed(call, error)
+            raise
+        return msgspec.structs.replace(answer, attempts=number)
+
+    def _embedding_batch(self, request: EmbeddingRequest) -> int:
+        """How many texts one request may carry.
+
+        Raises:
+            InvalidRequestError: there are no embeddings here.
+        """
+        raise _without_embeddings(request)
 
     async def list_models(self) -> tuple[ModelId, ...]:
         """The models that can be called now, in the provider's order.
@@ -191,18 +249,26 @@ class BaseAPIClient(ABC):
     ) -> AsyncGenerator[StreamEvent, None]:
         """One attempt as events, a `StreamEnd` last; it keeps the deadline itself."""
 
+    async def _embed_impl(
+        self,
+        request: EmbeddingRequest,
+        deadline: Deadline,  # noqa: ARG002  # for subclasses
+    ) -> EmbeddingResponse:
+        """One attempt at no more texts than `_embedding_batch` allows."""
+        raise _without_embeddings(request)
+
     def _cost_usd(self, response: ChatResponse) -> Decimal | None:  # noqa: ARG002  # for subclasses
         """US dollars that the answer costs, None where that is unknown."""
         return None
 
-    async def _begin(self, request: ChatRequest, *, last_resort: bool) -> _Call:
+    async def _begin(self, request: ChatRequest | EmbeddingRequest, *, last_resort: bool) -> _Call:
         if request.model.provider != self.provider:
             raise request.refusal(
                 "model", f"`{request.model}` is no model of the provider `{self.provider}`."
             )
         self._quota.earn()
         call = _Call(request, self._breakers)
-        if request.response_schema is not None:
+        if isinstance(request, ChatRequest) and request.response_schema is not None:
             call.validator = await asyncio.to_thread(
                 schema_validator, request, request.response_schema
             )
@@ -217,10 +283,11 @@ class BaseAPIClient(ABC):
         call.ticket = self._breakers.admit(request.model, last_resort=last_resort)
         return call
 
-    async def _answer(self, call: _Call) -> ChatResponse:
+    async def _within(self, call: _Call, answer: Coroutine[None, None, _T]) -> _T:
+        """`answer`, unless the call's time runs out before it is there."""
         try:
             async with asyncio.timeout_at(call.deadline.at) as scope:
-                return await self._chat_completion_impl(call.request, call.deadline)
+                return await answer
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -230,30 +297,29 @@ class BaseAPIClient(ABC):
                 model=call.request.model.name,
             ) from None
 
-    async def _may_retry(self, call: _Call, error: APIClientError) -> bool:
-        """Wait for the next attempt; False if there is to be none."""
-        call.describe(error)
-        model = call.request.model
-        if error.retryable and error.retry_after_s:
-            self._breakers.cool_down(model, error.retry_after_s)
-        wait_s = self._retry.wait_s(error, attempt=call.attempt)
-        if wait_s is None or wait_s >= call.deadline.remaining_s():
-            return False
-        if not self._breakers.may_retry(model, call.ticket) or not self._quota.take():
-            return False
-        _LOG.info(
-            "provider.retried provider=%s model=%s code=%s attempt=%d wait_s=%.3f",
-            *(self.provider, model.name, error.code, call.attempt, wait_s),
+    async def _repeat(self, call: _Call, attempt: Callable[[int], Awaitable[_T]]) -> _T:
+        return await retrying(
+            attempt,
+            policy=self._retry,
+            remaining_s=call.deadline.remaining_s,
+            permit=partial(self._permit_retry, call),
         )
-        await asyncio.sleep(wait_s)
-        return True
 
-    def _complete(self, call: _Call, response: ChatResponse) -> ChatResponse:
+    def _failed(self, call: _Call, error: APIClientError) -> None:
+        """Say in the error which attempt it was, and let all callers wait if it asks for that."""
+        call.describe(error)
+        if not call.delivered and error.retryable and error.retry_after_s:
+            self._breakers.cool_down(call.request.model, error.retry_after_s)
+
+    def _permit_retry(self, call: _Call) -> bool:
+        """Whether breaker and quota allow another attempt; the quota counts it."""
+        return self._breakers.may_retry(call.request.model, call.ticket) and self._quota.take()
+
+    def _complete(
+        self, call: _Call, answer: ChatResponse, *, cost_usd: Decimal | None
+    ) -> ChatResponse:
         return msgspec.structs.replace(
-            response,
-            latency_ms=(time.perf_counter() - call.started) * 1000.0,
-            attempts=call.attempt,
-            cost_usd=self._cost_usd(response),
+            answer, latency_ms=call.elapsed_ms(), attempts=call.attempt, cost_usd=cost_usd
         )
 
 
@@ -271,7 +337,7 @@ class _Call:
         "validator",
     )
 
-    def __init__(self, request: ChatRequest, breakers: Breakers) -> None:
+    def __init__(self, request: ChatRequest | EmbeddingRequest, breakers: Breakers) -> None:
         self._breakers = breakers
         self.request = request
         self.deadline = Deadline.after(request.timeout_s)
@@ -298,6 +364,10 @@ class _Call:
         else:
             self._breakers.dropped(model, self.ticket)
 
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call began."""
+        return (time.perf_counter() - self.started) * 1000.0
+
     def delivers(self) -> None:
         """Count an event of the stream; the first proves what a probe is to prove."""
         if not self.delivered:
@@ -308,9 +378,11 @@ class _Call:
 
     async def check(self, answer: ChatResponse) -> None:
         """Refuse an answer that does not follow the schema; in a thread, for it may be long."""
-        wanted = self.request.response_schema
-        if self.validator is not None and wanted is not None:
-            await asyncio.to_thread(check_answer, self.validator, self.request, wanted, answer)
+        request = self.request
+        if self.validator is None or not isinstance(request, ChatRequest):
+            return
+        if (wanted := request.response_schema) is not None:
+            await asyncio.to_thread(check_answer, self.validator, request, wanted, answer)
 
     def describe(self, error: APIClientError) -> None:
         """Say in the error which attempt of which model it was."""
@@ -328,6 +400,15 @@ class _Call:
     def _shows_failure(self, error: APIClientError) -> bool:
         hasty = isinstance(error, ProviderTimeoutError) and self.deadline.total_s < _PATIENCE_S
         return error.retryable and not hasty
+
+
+def _without_embeddings(request: EmbeddingRequest) -> InvalidRequestError:
+    return request.refusal(
+        "model",
+        f"`{request.model.provider}` has no embeddings.",
+        hint="Ask a model such as `openai/text-embedding-3-small`, `google/gemini-embedding-001`, "
+        "`bedrock/amazon.titan-embed-text-v2:0` or one of a `local` server.",
+    )
 
 
 def _without_end(request: ChatRequest) -> IncompleteStreamError:

@@ -6,12 +6,13 @@ import asyncio
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from typing_extensions import override
 
+from lattice_lock.errors.retry import parse_retry_after
 from lattice_lock.exceptions import (
     ConfigurationError,
     IncompleteStreamError,
@@ -21,21 +22,32 @@ from lattice_lock.exceptions import (
 from lattice_lock.messages import ModelId, StreamEnd
 from lattice_lock.providers._aws_signing import AwsSigner, botocore_is_installed
 from lattice_lock.providers._bedrock_answer import StreamAssembler, converse_response, error_facts
+from lattice_lock.providers._bedrock_embeddings import (
+    InvokedEmbeddings,
+    embedding_batch,
+    invoke_body,
+    invoke_response,
+)
 from lattice_lock.providers._bedrock_request import converse_body
 from lattice_lock.providers.error_mapping import ErrorFacts
 from lattice_lock.providers.event_stream import CorruptFrameError, EventStreamParser
 from lattice_lock.providers.http_client import HttpAPIClient
-from lattice_lock.providers.retry import parse_retry_after
 from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from lattice_lock.exceptions import APIClientError
-    from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
+    from lattice_lock.messages import (
+        ChatRequest,
+        ChatResponse,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        StreamEvent,
+    )
     from lattice_lock.providers.event_stream import Frame
     from lattice_lock.providers.transport import HttpRequest, HttpResponse
-    from lattice_lock.settings import Secret, Settings
+    from lattice_lock.settings import Settings
 
 __all__ = ["BedrockClient"]
 
@@ -53,6 +65,7 @@ _PAGE = 1000
 _MAX_MESSAGE = 500
 
 _ANSWER = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EMBEDDINGS = msgspec.json.Decoder(InvokedEmbeddings)
 _ERROR = msgspec.json.Decoder(dict[str, object])
 
 
@@ -92,6 +105,7 @@ class BedrockClient(HttpAPIClient):
     """
 
     provider: ClassVar[str] = "bedrock"
+    key_variables: ClassVar[tuple[str, ...]] = ("AWS_BEARER_TOKEN_BEDROCK",)
     request_id_header: ClassVar[str] = "x-amzn-requestid"
 
     @classmethod
@@ -161,8 +175,8 @@ class BedrockClient(HttpAPIClient):
         return _endpoint(self._settings, "bedrock-runtime")
 
     @override
-    def _key(self) -> Secret | None:
-        return self._settings.secret("AWS_BEARER_TOKEN_BEDROCK")
+    def _key_hint(self) -> str:
+        return super()._key_hint() or "Check the AWS credentials and `AWS_REGION`."
 
     @cached_property
     def _signer(self) -> AwsSigner:
@@ -188,7 +202,7 @@ class BedrockClient(HttpAPIClient):
     def _without_key(self, text: str) -> str:
         # AWS quotes what was signed, session token included, where a signature does not match.
         for secret in self._signer.secrets if self._key() is None else ():
-            text = text.replace(secret.reveal(), "[key]")
+            text = secret.hidden_in(text)
         return super()._without_key(text)
 
     @override
@@ -239,8 +253,30 @@ class BedrockClient(HttpAPIClient):
             await response.drain(_DRAIN_S)
             yield StreamEnd(response=self._with_request_id(answer, response))
 
+    @override
+    def _embedding_batch(self, request: EmbeddingRequest) -> int:
+        return embedding_batch(request)
+
+    @override
+    async def _embed_impl(self, request: EmbeddingRequest, deadline: Deadline) -> EmbeddingResponse:
+        http = await self._model_request(request, "invoke", invoke_body(request), deadline)
+        async with self._open(http, deadline=deadline, timeouts=WHOLE_ANSWER) as response:
+            wire = self._decode(_EMBEDDINGS, await response.read(), http, response)
+            answer = invoke_response(request, wire, response.headers)
+            request_id = self._request_id(response.headers)
+            return msgspec.structs.replace(answer, request_id=request_id)
+
     async def _converse_request(
         self, request: ChatRequest, operation: str, deadline: Deadline
+    ) -> HttpRequest:
+        return await self._model_request(request, operation, converse_body(request), deadline)
+
+    async def _model_request(
+        self,
+        request: ChatRequest | EmbeddingRequest,
+        operation: str,
+        body: dict[str, Any],
+        deadline: Deadline,
     ) -> HttpRequest:
         name = request.model.name
         if not _MODEL.fullmatch(name):
@@ -251,7 +287,7 @@ class BedrockClient(HttpAPIClient):
             )
         # What is signed has to be what is sent, and the transport sends `:` as it is.
         path = f"/model/{quote(name, safe=':')}/{operation}"
-        http = self._request("POST", path, model=name, body=converse_body(request))
+        http = self._request("POST", path, model=name, body=body)
         return await self._signed(http, deadline)
 
     def _expect_frames(self, request: HttpRequest, response: HttpResponse) -> None:

@@ -17,7 +17,7 @@ from lattice_lock.providers.chat_completions import ChatDialect
 from lattice_lock.providers.openai_compatible import OpenAICompatibleClient, path_of_model
 
 if TYPE_CHECKING:
-    from lattice_lock.messages import ChatRequest, StreamEvent
+    from lattice_lock.messages import ChatRequest, EmbeddingRequest, StreamEvent
     from lattice_lock.providers.chat_completions import StreamAssembler
     from lattice_lock.providers.error_mapping import ErrorFacts
     from lattice_lock.providers.transport import HttpRequest, HttpResponse
@@ -71,6 +71,7 @@ class DialClient(OpenAICompatibleClient):
     key_variable: ClassVar[str | None] = "DIAL_API_KEY"
     dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
     unreachable_hint: ClassVar[str | None] = "Check `DIAL_URL`."
+    embeddings_at_once: ClassVar[int] = 64  # what is behind it may bound it further
 
     @classmethod
     @override
@@ -100,10 +101,17 @@ class DialClient(OpenAICompatibleClient):
 
     @override
     def _chat_path(self, request: ChatRequest) -> str:
+        return self._path(request, "chat/completions")
+
+    @override
+    def _embeddings_path(self, request: EmbeddingRequest) -> str:
+        return self._path(request, "embeddings")
+
+    def _path(self, request: ChatRequest | EmbeddingRequest, operation: str) -> str:
         version = self._settings.text("DIAL_API_VERSION") or _DEFAULT_VERSION
         deployment = path_of_model(request, slashes=True)
         query = f"api-version={quote(version, safe='')}"
-        return f"/openai/deployments/{deployment}/chat/completions?{query}"
+        return f"/openai/deployments/{deployment}/{operation}?{query}"
 
     @override
     def _dialect(self, request: ChatRequest) -> ChatDialect:

@@ -33,8 +33,8 @@ from lattice_lock.providers.embedded_models import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from lattice_lock.errors.retry import RetryPolicy
     from lattice_lock.messages import ChatRequest, ChatResponse, ModelId, StreamEvent
-    from lattice_lock.providers.retry import RetryPolicy
     from lattice_lock.providers.transport import Deadline, Transport
     from lattice_lock.settings import Settings
 

@@ -10,9 +10,10 @@ import msgspec
 from typing_extensions import override
 
 from lattice_lock.exceptions import ConfigurationError, IncompleteStreamError
-from lattice_lock.messages import ModelId, StreamEnd
+from lattice_lock.messages import EmbeddingResponse, ModelId, StreamEnd
 from lattice_lock.providers._google_answer import GenerateAssembler, error_facts, stray_error
 from lattice_lock.providers._google_request import generate_body
+from lattice_lock.providers.embeddings import vector
 from lattice_lock.providers.error_mapping import ErrorFacts
 from lattice_lock.providers.http_client import HttpAPIClient
 from lattice_lock.providers.sse import SseParser
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from lattice_lock.exceptions import APIClientError
-    from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
+    from lattice_lock.messages import ChatRequest, ChatResponse, EmbeddingRequest, StreamEvent
     from lattice_lock.providers.transport import HttpRequest, HttpResponse
     from lattice_lock.settings import Secret, Settings
 
@@ -33,6 +34,8 @@ _LIST_TIMEOUT_S = 10.0
 _LIST_TIMEOUTS = Timeouts(connect_s=2.0)
 _STREAM_TIMEOUTS = Timeouts()
 _PAGE = 1000
+# "at most 100 requests can be in one batch" is what the service answers to more.
+_EMBEDDINGS_AT_ONCE = 100
 _MAX_STRAY_BYTES = 64 * 1024
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
@@ -49,7 +52,16 @@ class _ModelList(msgspec.Struct, frozen=True, rename="camel"):
     next_page_token: str | None = None
 
 
+class _Vector(msgspec.Struct, frozen=True):
+    values: list[float] = []
+
+
+class _Vectors(msgspec.Struct, frozen=True):
+    embeddings: list[_Vector] = []
+
+
 _MODELS = msgspec.json.Decoder(_ModelList)
+_EMBEDDINGS = msgspec.json.Decoder(_Vectors)
 
 
 class GoogleClient(HttpAPIClient):
@@ -60,11 +72,12 @@ class GoogleClient(HttpAPIClient):
     """
 
     provider: ClassVar[str] = "google"
+    key_variables: ClassVar[tuple[str, ...]] = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 
     @classmethod
     @override
     def missing_setting(cls, settings: Settings) -> str | None:
-        if _api_key(settings) is None:
+        if not any(map(settings.secret, cls.key_variables)):
             return "Set `GOOGLE_API_KEY` or `GEMINI_API_KEY`."
         try:
             settings.base_url("GOOGLE_GEMINI_BASE_URL")
@@ -96,10 +109,6 @@ class GoogleClient(HttpAPIClient):
     def _base_url(self) -> str:
         base = self._settings.base_url("GOOGLE_GEMINI_BASE_URL") or _BASE_URL
         return f"{base}/{_api_version(self._settings)}"
-
-    @override
-    def _key(self) -> Secret | None:
-        return _api_key(self._settings)
 
     @override
     def _key_headers(self, key: Secret) -> dict[str, Secret]:
@@ -148,13 +157,33 @@ class GoogleClient(HttpAPIClient):
                 raise self._broken_off(bytes(tail), http, response)
             yield StreamEnd(response=assembler.finish())
 
+    @override
+    def _embedding_batch(self, request: EmbeddingRequest) -> int:
+        return _EMBEDDINGS_AT_ONCE
+
+    @override
+    async def _embed_impl(self, request: EmbeddingRequest, deadline: Deadline) -> EmbeddingResponse:
+        """One request object for each text: several parts of one content are one vector."""
+        model = _model_path(request)
+        common: dict[str, object] = {"model": model}
+        if request.dimensions is not None:
+            common["outputDimensionality"] = request.dimensions
+        wanted = [common | {"content": {"parts": [{"text": text}]}} for text in request.inputs]
+        http = self._request(
+            *("POST", f"/{model}:batchEmbedContents"),
+            model=request.model.name,
+            body={"requests": wanted},
+        )
+        async with self._open(http, deadline=deadline, timeouts=WHOLE_ANSWER) as response:
+            content = await response.read()
+            self._refuse_error(http, content, response)
+            wire = self._decode(_EMBEDDINGS, content, http, response)
+            vectors = tuple(vector(request, item.values) for item in wire.embeddings)
+            return EmbeddingResponse(model=request.model, vectors=vectors)
+
     def _generate_request(self, request: ChatRequest, method: str) -> HttpRequest:
-        name = request.model.name
-        if not _MODEL_NAME.fullmatch(name) or ".." in name:
-            raise request.refusal("model", f"`{name}` is not the name of a model of Google.")
-        path = name if "/" in name else f"models/{name}"
-        body = generate_body(request)
-        return self._request("POST", f"/{path}:{method}", model=name, body=body)
+        path = f"/{_model_path(request)}:{method}"
+        return self._request("POST", path, model=request.model.name, body=generate_body(request))
 
     def _take(
         self,
@@ -188,8 +217,11 @@ class GoogleClient(HttpAPIClient):
         return self._reported(request, facts or unknown, response=response)
 
 
-def _api_key(settings: Settings) -> Secret | None:
-    return settings.secret("GOOGLE_API_KEY") or settings.secret("GEMINI_API_KEY")
+def _model_path(request: ChatRequest | EmbeddingRequest) -> str:
+    name = request.model.name
+    if not _MODEL_NAME.fullmatch(name) or ".." in name:
+        raise request.refusal("model", f"`{name}` is not the name of a model of Google.")
+    return name if "/" in name else f"models/{name}"
 
 
 def _api_version(settings: Settings) -> str:

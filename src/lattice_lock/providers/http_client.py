@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
+from lattice_lock.errors.retry import MAX_RETRY_AFTER_S, parse_retry_after
 from lattice_lock.exceptions import (
     APIClientError,
+    AuthenticationError,
     InvalidRequestError,
     InvalidResponseError,
     ProviderConnectionError,
@@ -22,7 +24,6 @@ from lattice_lock.exceptions import (
 )
 from lattice_lock.providers.base_client import BaseAPIClient
 from lattice_lock.providers.error_mapping import ErrorFacts, error_kind, openai_error_facts
-from lattice_lock.providers.retry import MAX_RETRY_AFTER_S, parse_retry_after
 from lattice_lock.providers.transport import HttpRequest
 from lattice_lock.settings import Secret
 
@@ -54,6 +55,9 @@ class HttpAPIClient(BaseAPIClient):
     idempotency_header: ClassVar[str | None] = None
     """Header by which the provider knows a repeated request again, None where it has none."""
 
+    key_variables: ClassVar[tuple[str, ...]] = ()
+    """Variables that may hold the key; the first that is set does."""
+
     unreachable_hint: ClassVar[str | None] = None
     """What to do where nothing answers, as a sentence."""
 
@@ -61,9 +65,19 @@ class HttpAPIClient(BaseAPIClient):
     def _base_url(self) -> str:
         """Where the API is, without a trailing slash."""
 
+    def _key_variable(self) -> str | None:
+        """The variable that holds the key, None where none is set or needed."""
+        return next((name for name in self.key_variables if self._settings.secret(name)), None)
+
     def _key(self) -> Secret | None:
         """The key that requests carry, None where none is needed."""
-        return None
+        variable = self._key_variable()
+        return self._settings.secret(variable) if variable else None
+
+    def _key_hint(self) -> str | None:
+        """What to do where the key is refused, as a sentence."""
+        variable = self._key_variable()
+        return f"Check `{variable}`." if variable else None
 
     def _headers(self) -> dict[str, str]:
         """Headers of every request, besides those of its body."""
@@ -90,7 +104,12 @@ class HttpAPIClient(BaseAPIClient):
             ) as response:
                 if response.status not in _OK:
                     raise self._refused(request, response, await self._error_body(response))
-                yield response
+                try:
+                    yield response
+                except InvalidResponseError as error:  # whoever reads a part has only that part
+                    error.status = error.status or response.status
+                    error.request_id = error.request_id or self._request_id(response.headers)
+                    raise
         except ProviderConnectionError as error:
             if error.status is None:
                 error.hint = error.hint or self.unreachable_hint
@@ -225,6 +244,8 @@ class HttpAPIClient(BaseAPIClient):
             error.request_id = self._without_key(facts.request_id)
         if error.retry_after_s is None and facts.retry_after_s is not None:
             error.retry_after_s = min(max(facts.retry_after_s, 0.0), MAX_RETRY_AFTER_S)
+        if isinstance(error, AuthenticationError):
+            error.hint = self._key_hint()
         if isinstance(error, InvalidRequestError) and facts.parameter:
             error.parameter = self._without_key(facts.parameter)
         return error
@@ -263,7 +284,7 @@ class HttpAPIClient(BaseAPIClient):
     def _without_key(self, text: str) -> str:
         """`text` without the key, which a careless server may echo."""
         key = self._key()
-        return text.replace(key.reveal(), "[key]") if key else text
+        return key.hidden_in(text) if key else text
 
 
 def _decode(body: bytes) -> Any:  # noqa: ANN401  # whatever a server sends

@@ -12,7 +12,6 @@ from lattice_lock.providers.openai_compatible import OpenAICompatibleClient
 
 if TYPE_CHECKING:
     from lattice_lock.messages import ChatResponse
-    from lattice_lock.settings import Secret
 
 __all__ = ["LocalClient"]
 
@@ -26,6 +25,7 @@ class LocalClient(OpenAICompatibleClient):
 
     provider: ClassVar[str] = "local"
     dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+    embeddings_at_once: ClassVar[int] = 64
     unreachable_hint: ClassVar[str | None] = (
         "Start the server, or set `LATTICE_LOCK_LOCAL_URL` to where it is."
     )
@@ -35,8 +35,8 @@ class LocalClient(OpenAICompatibleClient):
         return self._settings.local_url
 
     @override
-    def _key(self) -> Secret | None:
-        return self._settings.local_api_key
+    def _key_variable(self) -> str | None:
+        return "LATTICE_LOCK_LOCAL_API_KEY"  # set only where the server wants one
 
     @override
     def _cost_usd(self, response: ChatResponse) -> Decimal:

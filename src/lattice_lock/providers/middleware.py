@@ -17,12 +17,19 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
+    from lattice_lock.messages import (
+        ChatRequest,
+        ChatResponse,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        StreamEvent,
+    )
 
     CallNext: TypeAlias = Callable[[ChatRequest], Awaitable[ChatResponse]]
     StreamNext: TypeAlias = Callable[[ChatRequest], AsyncGenerator[StreamEvent, None]]
+    EmbedNext: TypeAlias = Callable[[EmbeddingRequest], Awaitable[EmbeddingResponse]]
 
-__all__ = ["Middleware", "around_call", "around_stream"]
+__all__ = ["Middleware", "around_call", "around_embed", "around_stream"]
 
 
 class Middleware:
@@ -41,6 +48,10 @@ class Middleware:
         """
         return call_next(request)
 
+    async def embed(self, request: EmbeddingRequest, call_next: EmbedNext) -> EmbeddingResponse:
+        """The vectors for `request`; `call_next` asks the layers within, and the model last."""
+        return await call_next(request)
+
 
 def around_call(layers: Sequence[Middleware], innermost: CallNext) -> CallNext:
     """`innermost` with all `layers` around it."""
@@ -53,4 +64,11 @@ def around_stream(layers: Sequence[Middleware], innermost: StreamNext) -> Stream
     """`innermost` with all `layers` around it."""
     for layer in reversed(layers):
         innermost = partial(layer.stream, call_next=innermost)
+    return innermost
+
+
+def around_embed(layers: Sequence[Middleware], innermost: EmbedNext) -> EmbedNext:
+    """`innermost` with all `layers` around it."""
+    for layer in reversed(layers):
+        innermost = partial(layer.embed, call_next=innermost)
     return innermost

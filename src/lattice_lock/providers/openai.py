@@ -30,6 +30,8 @@ class OpenAIClient(ResponsesClient):
     base_url: ClassVar[str] = "https://api.openai.com/v1"
     url_variable: ClassVar[str | None] = "OPENAI_BASE_URL"
     key_variable: ClassVar[str | None] = "OPENAI_API_KEY"
+    embeddings_at_once: ClassVar[int] = 2048
+    embeddings_as_base64: ClassVar[bool] = True
 
     @override
     def _headers(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from lattice_lock.providers.chat_completions import (
     chat_body,
     chat_response,
 )
+from lattice_lock.providers.embeddings import EmbeddingList, embedding_body, embedding_response
 from lattice_lock.providers.error_mapping import ErrorFacts
 from lattice_lock.providers.http_client import HttpAPIClient
 from lattice_lock.providers.sse import SseParser
@@ -29,9 +30,15 @@ from lattice_lock.providers.transport import WHOLE_ANSWER, Deadline, Timeouts
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from lattice_lock.messages import ChatRequest, ChatResponse, StreamEvent
+    from lattice_lock.messages import (
+        ChatRequest,
+        ChatResponse,
+        EmbeddingRequest,
+        EmbeddingResponse,
+        StreamEvent,
+    )
     from lattice_lock.providers.transport import HttpRequest, HttpResponse
-    from lattice_lock.settings import Secret, Settings
+    from lattice_lock.settings import Settings
 
 __all__ = ["ROWS", "OpenAICompatibleClient", "path_of_model"]
 
@@ -40,6 +47,8 @@ _T = TypeVar("_T")
 _LIST_TIMEOUT_S = 10.0
 _LIST_TIMEOUTS = Timeouts(connect_s=2.0)
 _STREAM_TIMEOUTS = Timeouts()
+# Where no bound is documented: what every server takes, and enough that requests are few.
+_EMBEDDINGS_AT_ONCE = 64
 _DONE = b"[DONE]"
 _DRAIN_S = 0.25
 
@@ -56,6 +65,7 @@ class _ModelList(msgspec.Struct, frozen=True):
 
 
 _MODELS = msgspec.json.Decoder(_ModelList)
+_EMBEDDINGS = msgspec.json.Decoder(EmbeddingList)
 
 
 class OpenAICompatibleClient(HttpAPIClient):
@@ -73,6 +83,15 @@ class OpenAICompatibleClient(HttpAPIClient):
     idempotency_header: ClassVar[str | None] = "Idempotency-Key"
 
     dialect: ClassVar[ChatDialect] = ChatDialect()
+
+    embeddings_at_once: ClassVar[int] = 0
+    """Texts that one request for embeddings may carry, 0 where there are no embeddings."""
+
+    embeddings_as_base64: ClassVar[bool] = False
+    """Whether vectors can be asked for as base64."""
+
+    dimensions_key: ClassVar[str] = "dimensions"
+    """Field that bounds the length of vectors."""
 
     @classmethod
     @override
@@ -103,8 +122,8 @@ class OpenAICompatibleClient(HttpAPIClient):
         return url or self.base_url
 
     @override
-    def _key(self) -> Secret | None:
-        return self._settings.secret(self.key_variable) if self.key_variable else None
+    def _key_variable(self) -> str | None:
+        return self.key_variable or super()._key_variable()
 
     def _dialect(self, request: ChatRequest) -> ChatDialect:  # noqa: ARG002  # for subclasses
         """How the format is spoken to the model of `request`.
@@ -164,6 +183,29 @@ class OpenAICompatibleClient(HttpAPIClient):
             await response.drain(_DRAIN_S)
             yield StreamEnd(response=self._with_request_id(answer, response))
 
+    @override
+    def _embedding_batch(self, request: EmbeddingRequest) -> int:
+        return self.embeddings_at_once or super()._embedding_batch(request)
+
+    def _embeddings_path(self, request: EmbeddingRequest) -> str:  # noqa: ARG002  # for subclasses
+        """Path below the base to which `request` is sent."""
+        return "/embeddings"
+
+    @override
+    async def _embed_impl(self, request: EmbeddingRequest, deadline: Deadline) -> EmbeddingResponse:
+        body = embedding_body(
+            request, dimensions_key=self.dimensions_key, base64=self.embeddings_as_base64
+        )
+        http = self._request(
+            "POST", self._embeddings_path(request), model=request.model.name, body=body
+        )
+        async with self._open(http, deadline=deadline, timeouts=WHOLE_ANSWER) as response:
+            content = await response.read()
+            self._refuse_error(http, content, response)
+            answer = embedding_response(request, self._decode(_EMBEDDINGS, content, http, response))
+            request_id = self._request_id(response.headers)
+            return msgspec.structs.replace(answer, request_id=request_id)
+
     def _take(
         self, assembler: StreamAssembler, data: bytes, request: HttpRequest, response: HttpResponse
     ) -> list[StreamEvent]:
@@ -175,7 +217,7 @@ class OpenAICompatibleClient(HttpAPIClient):
         return assembler.feed(chunk)
 
 
-def path_of_model(request: ChatRequest, *, slashes: bool) -> str:
+def path_of_model(request: ChatRequest | EmbeddingRequest, *, slashes: bool) -> str:
     """The name of the model as part of a path; `slashes` stay where names have folders.
 
     Raises:
@@ -216,6 +258,7 @@ class FireworksClient(OpenAICompatibleClient):
     url_variable: ClassVar[str | None] = "FIREWORKS_BASE_URL"
     key_variable: ClassVar[str | None] = "FIREWORKS_API_KEY"
     dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+    embeddings_at_once: ClassVar[int] = _EMBEDDINGS_AT_ONCE
 
 
 class GroqClient(OpenAICompatibleClient):
@@ -240,6 +283,8 @@ class MistralClient(OpenAICompatibleClient):
     dialect: ClassVar[ChatDialect] = ChatDialect(
         max_tokens_key="max_tokens", seed_key="random_seed", usage_on_request=False
     )
+    embeddings_at_once: ClassVar[int] = _EMBEDDINGS_AT_ONCE
+    dimensions_key: ClassVar[str] = "output_dimension"
 
 
 class OpenRouterClient(OpenAICompatibleClient):
@@ -250,6 +295,7 @@ class OpenRouterClient(OpenAICompatibleClient):
     url_variable: ClassVar[str | None] = "OPENROUTER_BASE_URL"
     key_variable: ClassVar[str | None] = "OPENROUTER_API_KEY"
     dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+    embeddings_at_once: ClassVar[int] = _EMBEDDINGS_AT_ONCE
 
 
 class TogetherClient(OpenAICompatibleClient):
@@ -260,6 +306,7 @@ class TogetherClient(OpenAICompatibleClient):
     url_variable: ClassVar[str | None] = "TOGETHER_BASE_URL"
     key_variable: ClassVar[str | None] = "TOGETHER_API_KEY"
     dialect: ClassVar[ChatDialect] = ChatDialect(max_tokens_key="max_tokens")
+    embeddings_at_once: ClassVar[int] = _EMBEDDINGS_AT_ONCE
 
 
 ROWS: Mapping[str, type[OpenAICompatibleClient]] = {

@@ -225,8 +225,8 @@ class HttpResponse:
             async with asyncio.timeout(seconds):
                 while await self.read_chunk():
                     pass
-        except (TimeoutError, ProviderConnectionError):
-            return
+        except (TimeoutError, ProviderConnectionError, InvalidResponseError):
+            return  # the message was complete; what spoils its tail costs the connection only
 
     def close(self) -> None:
         """Keep the connection where the body was read to its end, else close it at once."""
@@ -317,6 +317,7 @@ class Transport:
             failure = _translate(error, request, deadline, timeouts)
             # These hold the request's headers, and so the key, or what a server echoed of it.
             cause = None if isinstance(error, aiohttp.ClientResponseError) else error
+            _drop_frames(error)
         raise failure from cause
 
     async def _pool(self, request: HttpRequest) -> aiohttp.ClientSession:
@@ -354,10 +355,12 @@ class Transport:
         return None
 
     def _proxy_for(self, request: HttpRequest) -> str | None:
+        proxy = self._proxies.get(request.url.partition(":")[0])
+        if proxy is None:
+            return None
         parts = urlsplit(request.url)
-        proxy = self._proxies.get(parts.scheme)
         host = parts.hostname or ""
-        if proxy is None or _is_this_machine(host):
+        if _is_this_machine(host):
             return None
         bypass = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # not in typeshed
         if bypass(parts.netloc, {"no": self._no_proxy}):
@@ -370,6 +373,17 @@ class Transport:
                 hint=f"Correct `{parts.scheme.upper()}_PROXY`, or name `{host}` in `NO_PROXY`.",
             )
         return proxy
+
+
+def _drop_frames(error: BaseException | None) -> None:
+    """Forget where `error` and its causes came from: those frames hold the request's headers.
+
+    Reporters that print the variables of each frame would print the key.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        _drop_frames(error.__cause__)
+        error = error.__context__
 
 
 def _proxy_of(scheme: str, settings: Settings) -> str | None:

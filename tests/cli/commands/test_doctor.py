@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ async def test_doctor_looks_at_everything(tmp_path: Path) -> None:
     assert checks["provider local"]["detail"].startswith("1 model;")
     assert checks["provider embedded"]["state"] == "missing"
     assert checks["provider embedded"]["hint"] == "Run `lattice-lock models pull embedded`."
-    sandbox = detect_sandbox()
+    sandbox = await asyncio.to_thread(detect_sandbox)
     assert sandbox.name in checks["sandbox"]["detail"]
     assert checks["sandbox"]["state"] == ("ok" if sandbox.confines else "problem")
     assert outcome.code == (0 if sandbox.confines else 1)

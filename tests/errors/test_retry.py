@@ -9,6 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lattice_lock.errors.retry import (
+    MAX_RETRY_AFTER_S,
+    RetryPolicy,
+    RetryQuota,
+    parse_retry_after,
+)
 from lattice_lock.exceptions import (
     APIClientError,
     AuthenticationError,
@@ -18,12 +24,6 @@ from lattice_lock.exceptions import (
     OverloadedError,
     QuotaExhaustedError,
     RateLimitError,
-)
-from lattice_lock.providers.retry import (
-    MAX_RETRY_AFTER_S,
-    RetryPolicy,
-    RetryQuota,
-    parse_retry_after,
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
