@@ -396,6 +396,23 @@ async def test_a_short_wait_is_waited() -> None:
         assert loop.time() - told >= 0.25
 
 
+def test_what_is_left_alone_is_listed_with_its_time() -> None:
+    """Open breakers and cool-downs are told apart from healthy models, until they are over."""
+    clock = Clock()
+    breakers = Breakers(POLICY, clock=clock)
+    assert breakers.left_alone_s() == {}
+    opened(clock, MODEL, breakers)
+    breakers.failed(OTHER, breakers.admit(OTHER))
+    assert breakers.left_alone_s() == {MODEL: 10.0}
+    breakers.cool_down(OTHER, 4.0)
+    breakers.cool_down(MODEL, 25.0)
+    assert breakers.left_alone_s() == {MODEL: 25.0, OTHER: 4.0}
+    clock.now += 4.0
+    assert breakers.left_alone_s() == {MODEL: 21.0}
+    clock.now += 21.0
+    assert breakers.left_alone_s() == {}
+
+
 async def test_fallback_passes_over_and_comes_back() -> None:
     """An open breaker costs nothing while another answers; alone, the one due first is asked."""
     models = [MODEL, OTHER]

@@ -11,7 +11,15 @@ import pytest
 from typing_extensions import override
 
 from lattice_lock.exceptions import PolicyViolationError, ServerError
-from lattice_lock.messages import ChatResponse, FinishReason, Message, StreamEnd, TextDelta
+from lattice_lock.messages import (
+    ChatResponse,
+    FinishReason,
+    Message,
+    ModelId,
+    StreamEnd,
+    TextDelta,
+)
+from lattice_lock.providers.fallback import FallbackManager
 from lattice_lock.providers.middleware import Middleware
 from wire_server import Wire, answer, ask, client_of, delta, events, serving, whole
 
@@ -132,3 +140,37 @@ async def test_closing_a_stream_hangs_up_through_every_layer() -> None:
         await stream.aclose()
         await asyncio.wait_for(server.hung_up.wait(), 5)
     assert notes == ["a in", "b in", "b out", "a out"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_layers_of_one_call_are_outermost_and_for_that_call_alone(*, stream: bool) -> None:
+    """What a call brings along stands outside of what the client has, and is gone afterwards."""
+    notes: list[str] = []
+    async with (
+        serving(GOOD if stream else answer(whole())) as server,
+        client_of(server.url) as client,
+    ):
+        client.use(Noting("own", notes, 0.1))
+        for layers in ([Noting("call", notes, 0.9)], []):
+            if stream:
+                assert [one async for one in client.stream(ask(), layers=layers)]
+            else:
+                await client.chat_completion(ask(), layers=layers)
+    assert notes == ["call in", "own in", "own out", "call out", "own in", "own out"]
+    assert [request.json["temperature"] for request in server.requests] == [0.1, 0.1]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_layers_stand_around_each_candidate(*, stream: bool) -> None:
+    """A fallback puts its layers around every candidate that it asks, not around all at once."""
+    notes: list[str] = []
+    good = GOOD if stream else answer(whole())
+    async with serving(answer({}, 400), good) as server, client_of(server.url) as client:
+        manager = FallbackManager({"local": client})
+        candidates = [ask().model, ModelId(provider="local", name="other")]
+        layers = [Noting("call", notes, 0.9)]
+        if stream:
+            assert [one async for one in manager.stream(ask(), candidates, layers=layers)]
+        else:
+            await manager.chat_completion(ask(), candidates, layers=layers)
+    assert notes == ["call in", "call out"] * 2

@@ -36,7 +36,7 @@ from lattice_lock.providers.structured_output import check_answer, schema_valida
 from lattice_lock.providers.transport import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
     from decimal import Decimal
     from types import TracebackType
 
@@ -63,6 +63,9 @@ class BaseAPIClient(ABC):
 
     provider: ClassVar[str]
     """The provider's id, which is also the name of the file that defines the client."""
+
+    keeps_deadline: ClassVar[bool] = False
+    """Whether an attempt ends by itself at its deadline, so that nobody has to watch it besides."""
 
     def __init__(
         self, settings: Settings, transport: Transport, *, retry: RetryPolicy = DEFAULT_RETRY
@@ -94,12 +97,17 @@ class BaseAPIClient(ABC):
 
     @final
     async def chat_completion(
-        self, request: ChatRequest, *, last_resort: bool = False
+        self,
+        request: ChatRequest,
+        *,
+        last_resort: bool = False,
+        layers: Sequence[Middleware] = (),
     ) -> ChatResponse:
         """The whole answer to `request`.
 
         Args:
             last_resort: ask even a model whose breaker is open, because no other is left.
+            layers: what stands around this call alone, outside of what `use` has put there.
 
         Raises:
             APIClientError: no attempt succeeded; the error of the last one, with its number.
@@ -107,10 +115,11 @@ class BaseAPIClient(ABC):
             ProviderUnavailableError: the model is left alone after failing; `retry_after_s` says
                 how long.
         """
-        if not self._middleware:
+        around = (*layers, *self._middleware)
+        if not around:
             return await self._call(request, last_resort=last_resort)
         innermost = partial(self._call, last_resort=last_resort)
-        return await around_call(self._middleware, innermost)(request)
+        return await around_call(around, innermost)(request)
 
     async def _call(self, request: ChatRequest, *, last_resort: bool) -> ChatResponse:
         with await self._begin(request, last_resort=last_resort) as call:
@@ -130,7 +139,11 @@ class BaseAPIClient(ABC):
 
     @final
     def stream(
-        self, request: ChatRequest, *, last_resort: bool = False
+        self,
+        request: ChatRequest,
+        *,
+        last_resort: bool = False,
+        layers: Sequence[Middleware] = (),
     ) -> AsyncGenerator[StreamEvent, None]:
         """The answer as it is made; the last event is a `StreamEnd` with all of it.
 
@@ -138,14 +151,14 @@ class BaseAPIClient(ABC):
         iterates it, to stop the provider at once: `async with aclosing(client.stream(...))`.
 
         Args:
-            last_resort: as for `chat_completion`.
+            last_resort, layers: as for `chat_completion`.
 
         Raises:
             APIClientError: before the first event, no attempt succeeded; later, the stream broke.
             ProviderUnavailableError: as for `chat_completion`.
         """
         innermost = partial(self._stream, last_resort=last_resort)
-        return around_stream(self._middleware, innermost)(request)
+        return around_stream((*layers, *self._middleware), innermost)(request)
 
     async def _stream(
         self, request: ChatRequest, *, last_resort: bool
@@ -182,7 +195,9 @@ class BaseAPIClient(ABC):
                     return
 
     @final
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+    async def embed(
+        self, request: EmbeddingRequest, *, layers: Sequence[Middleware] = ()
+    ) -> EmbeddingResponse:
         """The vector of every text of `request`, in their order.
 
         What is more than one request of the provider may carry is sent in several, one after the
@@ -194,7 +209,7 @@ class BaseAPIClient(ABC):
             InvalidResponseError: besides, an answer lacks vectors, or they are not finite numbers
                 or not of one length.
         """
-        return await around_embed(self._middleware, self._embed)(request)
+        return await around_embed((*layers, *self._middleware), self._embed)(request)
 
     async def _embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
         size = self._embedding_batch(request)
@@ -285,6 +300,8 @@ class BaseAPIClient(ABC):
 
     async def _within(self, call: _Call, answer: Coroutine[None, None, _T]) -> _T:
         """`answer`, unless the call's time runs out before it is there."""
+        if self.keeps_deadline:
+            return await answer
         try:
             async with asyncio.timeout_at(call.deadline.at) as scope:
                 return await answer

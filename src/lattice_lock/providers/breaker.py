@@ -166,6 +166,18 @@ class Breakers:
                 self._cooling.pop(model, None)
         return max(0.0, left_s)
 
+    def left_alone_s(self) -> dict[ModelId, float]:
+        """Seconds until each model that is left alone now may be asked; others are not in it."""
+        if not self._troubles and not self._cooling:
+            return {}
+        with self._lock:
+            now = self._clock()
+            until = {model: at for model, at in self._cooling.items() if at > now}
+            for model, trouble in self._troubles.items():
+                if trouble.due is not None and trouble.due > now:
+                    until[model] = max(trouble.due, until.get(model, now))
+        return {model: at - now for model, at in until.items()}
+
     def _open(self, trouble: _Trouble, cooldown_s: float) -> None:
         trouble.cooldown_s = min(cooldown_s, self._policy.max_cooldown_s)
         trouble.due = self._clock() + trouble.cooldown_s

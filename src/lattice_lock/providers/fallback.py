@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lattice_lock.messages import ChatRequest, ChatResponse, ModelId, StreamEvent
     from lattice_lock.providers.base_client import BaseAPIClient
+    from lattice_lock.providers.middleware import Middleware
 
 __all__ = ["FallbackManager"]
 
@@ -44,9 +45,16 @@ class FallbackManager:
         self._clients = clients
 
     async def chat_completion(
-        self, request: ChatRequest, candidates: Sequence[ModelId]
+        self,
+        request: ChatRequest,
+        candidates: Sequence[ModelId],
+        *,
+        layers: Sequence[Middleware] = (),
     ) -> ChatResponse:
         """The first answer; each candidate is asked at most once, `request.model` only if listed.
+
+        Args:
+            layers: what stands around the call of each candidate.
 
         Raises:
             AllProvidersFailedError: none answered; it holds the error of each.
@@ -56,19 +64,28 @@ class FallbackManager:
         walk = _Walk(self._clients, request, candidates)
         for client, attempt, last_resort in walk:
             try:
-                return await client.chat_completion(attempt, last_resort=last_resort)
+                return await client.chat_completion(
+                    attempt, last_resort=last_resort, layers=layers
+                )
             except APIClientError as error:
                 walk.failed(error)
         raise walk.exhausted()
 
     async def stream(
-        self, request: ChatRequest, candidates: Sequence[ModelId]
+        self,
+        request: ChatRequest,
+        candidates: Sequence[ModelId],
+        *,
+        layers: Sequence[Middleware] = (),
     ) -> AsyncGenerator[StreamEvent, None]:
         """The first answer as it is made.
 
         A candidate that fails before its first event is replaced without a trace. Afterwards its
         error ends the stream, because the rest of another answer does not fit to the first half
         of this one. Close the generator to stop the provider at once.
+
+        Args:
+            layers: as for `chat_completion`.
 
         Raises:
             AllProvidersFailedError: none began to answer; it holds the error of each.
@@ -79,7 +96,7 @@ class FallbackManager:
         for client, attempt, last_resort in walk:
             delivered = False
             try:
-                stream = client.stream(attempt, last_resort=last_resort)
+                stream = client.stream(attempt, last_resort=last_resort, layers=layers)
                 async with aclosing(stream) as events:
                     async for event in events:
                         delivered = True

@@ -49,6 +49,8 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 class HttpAPIClient(BaseAPIClient):
     """A provider behind HTTP; a subclass says where, with which key, and how to translate."""
 
+    keeps_deadline = True  # the transport does
+
     request_id_header: ClassVar[str] = "x-request-id"
     """Header in which the provider names the request."""
 
