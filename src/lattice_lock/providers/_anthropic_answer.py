@@ -30,6 +30,7 @@ from lattice_lock.messages import (
 )
 from lattice_lock.providers._anthropic_request import json_object, present
 from lattice_lock.providers.error_mapping import ErrorFacts, openai_error_facts
+from lattice_lock.providers.token_counts import count, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,15 +133,17 @@ def _response(model: ModelId, rest: dict[str, Any], content: list[Part]) -> Chat
 
 
 def _usage(wire: _WireUsage) -> Usage:
-    cached = max(0, wire.cache_read_input_tokens or 0)
-    written = max(0, wire.cache_creation_input_tokens or 0)
-    details = wire.output_tokens_details or _OutputDetails()
+    cached, written = (
+        count(wire.cache_read_input_tokens),
+        count(wire.cache_creation_input_tokens),
+    )
+    thought = count((wire.output_tokens_details or _OutputDetails()).thinking_tokens)
     return Usage(
-        input_tokens=max(0, wire.input_tokens or 0) + cached + written,
+        input_tokens=count(wire.input_tokens) + cached + written,
         cached_input_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=max(0, wire.output_tokens or 0),
-        reasoning_tokens=max(0, details.thinking_tokens or 0),
+        output_tokens=whole(count(wire.output_tokens), thought),
+        reasoning_tokens=thought,
     )
 
 

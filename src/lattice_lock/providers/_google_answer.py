@@ -34,6 +34,7 @@ from lattice_lock.messages import (
 )
 from lattice_lock.providers._google_request import NAMELESS
 from lattice_lock.providers.error_mapping import ErrorFacts, openai_error_facts
+from lattice_lock.providers.token_counts import count, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -260,17 +261,14 @@ def _pack(model: ModelId, rest: dict[str, msgspec.Raw]) -> ProviderData | None:
 
 
 def _usage(wire: _WireUsage) -> Usage:
-    thoughts = _count(wire.thoughts_token_count)
+    asked = count(wire.prompt_token_count) + count(wire.tool_use_prompt_token_count)
+    cached, thoughts = count(wire.cached_content_token_count), count(wire.thoughts_token_count)
     return Usage(
-        input_tokens=_count(wire.prompt_token_count) + _count(wire.tool_use_prompt_token_count),
-        cached_input_tokens=_count(wire.cached_content_token_count),
-        output_tokens=_count(wire.candidates_token_count) + thoughts,
+        input_tokens=whole(asked, cached),
+        cached_input_tokens=cached,
+        output_tokens=count(wire.candidates_token_count) + thoughts,
         reasoning_tokens=thoughts,
     )
-
-
-def _count(value: int | None) -> int:
-    return max(0, value or 0)
 
 
 def error_facts(body: object) -> ErrorFacts | None:

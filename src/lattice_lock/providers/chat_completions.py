@@ -33,6 +33,7 @@ from lattice_lock.messages import (
     Usage,
 )
 from lattice_lock.providers.openai_usage import all_output_tokens, cost_of_ticks
+from lattice_lock.providers.token_counts import count, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -477,22 +478,18 @@ def _invented_id(index: int) -> str:
 def _usage(wire: _WireUsage) -> Usage:
     into = wire.prompt_tokens_details or _InputDetails()
     out = wire.completion_tokens_details or _OutputDetails()
-    return Usage(
-        input_tokens=_count(wire.prompt_tokens),
-        cached_input_tokens=_count(into.cached_tokens),
-        cache_write_tokens=_count(into.cache_write_tokens),
-        output_tokens=all_output_tokens(
-            _count(wire.prompt_tokens),
-            _count(wire.completion_tokens),
-            _count(out.reasoning_tokens),
-            total=wire.total_tokens,
-        ),
-        reasoning_tokens=_count(out.reasoning_tokens),
+    asked, said, thought = (
+        count(tokens)
+        for tokens in (wire.prompt_tokens, wire.completion_tokens, out.reasoning_tokens)
     )
-
-
-def _count(value: int | None) -> int:
-    return max(0, value or 0)
+    cached, written = count(into.cached_tokens), count(into.cache_write_tokens)
+    return Usage(
+        input_tokens=whole(asked, cached, written),
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=all_output_tokens(asked, said, thought, total=wire.total_tokens),
+        reasoning_tokens=thought,
+    )
 
 
 def _unreadable(model: ModelId, what: str) -> InvalidResponseError:

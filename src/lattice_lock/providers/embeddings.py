@@ -11,6 +11,7 @@ import msgspec
 
 from lattice_lock.exceptions import InvalidResponseError
 from lattice_lock.messages import EmbeddingResponse, Usage
+from lattice_lock.providers.token_counts import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def embedding_response(request: EmbeddingRequest, wire: EmbeddingList) -> Embedd
         model=request.model,
         vectors=tuple(vector(request, item.embedding) for item in ordered),
         served_model=wire.model,
-        usage=None if wire.usage is None else Usage(input_tokens=wire.usage.prompt_tokens),
+        usage=None if wire.usage is None else Usage(input_tokens=count(wire.usage.prompt_tokens)),
     )
 
 

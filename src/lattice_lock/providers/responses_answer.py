@@ -27,6 +27,7 @@ from lattice_lock.messages import (
 )
 from lattice_lock.providers.openai_usage import all_output_tokens, cost_of_ticks
 from lattice_lock.providers.responses import TEXT_FIELD, PieceRest, own_format
+from lattice_lock.providers.token_counts import count, whole
 
 if TYPE_CHECKING:
     from lattice_lock.messages import ModelId, Part, StreamEvent
@@ -192,13 +193,13 @@ def _usage(wire: WireUsage) -> Usage:
     into = wire.input_tokens_details or _InputDetails()
     out = wire.output_tokens_details or _OutputDetails()
     asked, said, thought = (
-        max(0, count or 0)
-        for count in (wire.input_tokens, wire.output_tokens, out.reasoning_tokens)
+        count(tokens) for tokens in (wire.input_tokens, wire.output_tokens, out.reasoning_tokens)
     )
+    cached, written = count(into.cached_tokens), count(into.cache_write_tokens)
     return Usage(
-        input_tokens=asked,
-        cached_input_tokens=max(0, into.cached_tokens or 0),
-        cache_write_tokens=max(0, into.cache_write_tokens or 0),
+        input_tokens=whole(asked, cached, written),
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
         output_tokens=all_output_tokens(asked, said, thought, total=wire.total_tokens),
         reasoning_tokens=thought,
     )
