@@ -26,6 +26,7 @@ from typing_extensions import override
 from lattice_lock.exceptions import InvalidRequestError, UsageError
 
 __all__ = [
+    "UNREADABLE_JSON",
     "ChatRequest",
     "ChatResponse",
     "EmbeddingRequest",
@@ -58,6 +59,9 @@ __all__ = [
 ]
 
 JsonObject: TypeAlias = Mapping[str, Any]
+
+UNREADABLE_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What decoding raises where there is no JSON value, no text at all, or one nested too deep."""
 
 DEFAULT_TIMEOUT_S = 600.0
 
@@ -206,7 +210,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call"):
         """The arguments as an object, or None where the text is not a JSON object."""
         try:
             return msgspec.json.decode(self.raw_arguments, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except UNREADABLE_JSON:
             return None
 
 

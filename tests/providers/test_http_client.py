@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lattice_lock.exceptions import InvalidRequestError, ServerError
-from lattice_lock.messages import StreamEnd
+from lattice_lock.messages import StreamEnd, ToolCall, ToolDefinition
 from wire_server import answer, ask, client_of, delta, events, serving, whole
 
 DOWN = answer({}, 500)
@@ -65,3 +65,24 @@ async def test_an_unknown_word_decides_nothing() -> None:
         with pytest.raises(InvalidRequestError) as caught:
             await client.chat_completion(ask())
     assert (len(server.requests), caught.value.should_retry) == (1, None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_what_json_cannot_say_is_refused_and_not_sent(*, stream: bool) -> None:
+    """Half of a character, and a tool nested too deep, are errors of the request."""
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    tool = ToolDefinition(name="deep", parameters=deep)
+    async with serving(answer(whole())) as server, client_of(server.url) as client:
+        for request, said in ((ask("\ud800"), "half of a character"), (ask(tools=(tool,)), "deep")):
+            events_ = client.stream(request)
+            with pytest.raises(InvalidRequestError, match=said):
+                await (anext(events_) if stream else client.chat_completion(request))
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("raw", ["[" * 100_000, "{", "[1]", '{"a": "\ud800"}'])
+def test_arguments_that_are_no_object_are_none(raw: str) -> None:
+    """A model may write anything as arguments, and nothing of it breaks who looks at them."""
+    assert ToolCall(id="1", name="t", raw_arguments=raw).arguments is None

@@ -184,6 +184,12 @@ async def _other_json(wire: Wire, answer: Answer) -> None:
     await wire.send(answer.head(), b'data: [1, "a"]\n\n' if stream else b'[1, "a"]' * 10)
 
 
+async def _too_deep(wire: Wire, answer: Answer) -> None:
+    deep = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
+    stream = answer.kind.startswith("text/event-stream")
+    await wire.send(answer.head(), b"data: " + deep + b"\n\n" if stream else deep)
+
+
 async def _page(wire: Wire, answer: Answer) -> None:
     await wire.send(answer.head(kind="text/html"), b"<html><body>Sign in</body></html>")
 
@@ -277,6 +283,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "garbage": Fault(act=_garbage, whole=UNREADABLE, streamed=UNREADABLE, status=200),
     "other-json": Fault(act=_other_json, whole=UNREADABLE, streamed=UNREADABLE, status=200),
+    "too-deep": Fault(act=_too_deep, whole=UNREADABLE, streamed=UNREADABLE, status=200),
     "page": Fault(act=_page, whole=UNREADABLE, streamed=UNREADABLE, status=200),
     "plain-text": Fault(act=_plain_text, whole=UNREADABLE, streamed=UNREADABLE, status=200),
     "empty": Fault(act=_empty, whole=UNREADABLE, streamed=BROKEN, status=200),

@@ -14,6 +14,7 @@ import msgspec
 
 from lattice_lock.exceptions import IncompleteStreamError, InvalidResponseError
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     ChatResponse,
     FinishReason,
     Message,
@@ -114,7 +115,7 @@ def message_response(model: ModelId, wire: Mapping[str, msgspec.Raw]) -> ChatRes
         return _response(model, rest, content)
     except KeyError as error:
         raise _unreadable(model, f"{error} is missing") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE_JSON as error:
         raise _unreadable(model, f"{error}") from error
 
 
@@ -201,7 +202,7 @@ class StreamAssembler:
             return self._feed(event)
         except KeyError as error:
             raise _unreadable(self._model, f"{error} is missing in `{event.type}`") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE_JSON as error:
             raise _unreadable(self._model, f"`{event.type}`: {error}") from error
 
     def _feed(self, event: WireEvent) -> list[StreamEvent]:
@@ -261,7 +262,7 @@ class StreamAssembler:
             return _response(self._model, self._message | {"usage": self._usage or None}, content)
         except KeyError as error:
             raise _unreadable(self._model, f"{error} is missing") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE_JSON as error:
             raise _unreadable(self._model, f"{error}") from error
 
 

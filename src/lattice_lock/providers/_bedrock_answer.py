@@ -15,6 +15,7 @@ import msgspec
 
 from lattice_lock.exceptions import IncompleteStreamError, InvalidResponseError
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     ChatResponse,
     FinishReason,
     Message,
@@ -179,7 +180,7 @@ def converse_response(model: ModelId, wire: Mapping[str, msgspec.Raw]) -> ChatRe
         return _response(model, rest, content)
     except KeyError as error:
         raise _unreadable(model, f"{error} is missing") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE_JSON as error:
         raise _unreadable(model, f"{error}") from error
 
 
@@ -258,7 +259,7 @@ class StreamAssembler:
         """
         try:
             return self._feed(kind, payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        except (*UNREADABLE_JSON, KeyError) as error:
             raise _unreadable(self._model, f"`{kind}`: {error}") from error
 
     def _feed(self, kind: str, payload: bytes) -> list[StreamEvent]:
@@ -310,7 +311,7 @@ class StreamAssembler:
                     [block.tool_call()] if block.is_call else _parts(self._model, block.whole())
                 )
             return _response(self._model, self._rest, content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE_JSON as error:
             raise _unreadable(self._model, f"{error}") from error
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from lattice_lock.exceptions import ContentFilteredError, InvalidResponseError
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     ChatResponse,
     FinishReason,
     ImagePart,
@@ -134,7 +135,7 @@ class GenerateAssembler:
             return [event for part in parts for event in self._add(part)]
         except KeyError as error:
             raise _unreadable(self._model, f"{error} is missing") from error
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*UNREADABLE_JSON, ValueError) as error:
             raise _unreadable(self._model, f"{error}") from error
 
     def _describe(self, fields: Mapping[str, msgspec.Raw], *, without: str) -> None:
@@ -322,7 +323,7 @@ def stray_error(tail: bytes) -> object:
     for match in re.finditer(rb"^[\[{]", tail, re.MULTILINE):
         try:
             return _JSON.decode(tail[match.start() :])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE_JSON:
             continue
     return None
 

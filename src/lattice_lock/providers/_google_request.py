@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     FilePart,
     ImagePart,
     NamedTool,
@@ -255,6 +256,6 @@ def _object(raw_arguments: str) -> object:
         return {}
     try:
         _FIELDS.decode(raw_arguments)
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         return {"INVALID_JSON": raw_arguments}
     return msgspec.Raw(raw_arguments.encode())

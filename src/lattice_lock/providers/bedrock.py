@@ -19,7 +19,7 @@ from lattice_lock.exceptions import (
     PermissionDeniedError,
     ProviderTimeoutError,
 )
-from lattice_lock.messages import ModelId, StreamEnd
+from lattice_lock.messages import UNREADABLE_JSON, ModelId, StreamEnd
 from lattice_lock.providers._aws_signing import AwsSigner, botocore_is_installed
 from lattice_lock.providers._bedrock_answer import StreamAssembler, converse_response, error_facts
 from lattice_lock.providers._bedrock_embeddings import (
@@ -383,5 +383,5 @@ def _named(body: bytes, kind: str) -> bytes:
 def _decoded(body: bytes) -> dict[str, object] | None:
     try:
         return _ERROR.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         return None

@@ -22,6 +22,7 @@ from lattice_lock.exceptions import (
     ProviderConnectionError,
     ProviderUnavailableError,
 )
+from lattice_lock.messages import UNREADABLE_JSON
 from lattice_lock.providers.base_client import BaseAPIClient
 from lattice_lock.providers.error_mapping import ErrorFacts, error_kind, openai_error_facts
 from lattice_lock.providers.transport import HttpRequest
@@ -123,6 +124,7 @@ class HttpAPIClient(BaseAPIClient):
         """The request for `path` below the base, with the key and `body` as JSON.
 
         Raises:
+            InvalidRequestError: the body holds what JSON cannot say.
             ProviderUnavailableError: a setting is missing, or the key cannot be sent.
         """
         if missing := self.missing_setting(self._settings):
@@ -142,8 +144,23 @@ class HttpAPIClient(BaseAPIClient):
             url=self._base_url() + path,
             headers=headers,
             secret_headers=self._secret_headers(),
-            body=None if body is None else msgspec.json.encode(body),
+            body=None if body is None else self._encode(body, model),
         )
+
+    def _encode(self, body: dict[str, Any], model: str | None) -> bytes:
+        try:
+            return msgspec.json.encode(body)
+        except (UnicodeEncodeError, RecursionError) as error:
+            lone = isinstance(error, UnicodeEncodeError)
+            what = "half of a character" if lone else "values nested too deep"
+            raise InvalidRequestError(
+                f"The request cannot be sent: it holds {what}.",
+                provider=self.provider,
+                model=model,
+                hint="Remove lone surrogates, which come from bytes that are no UTF-8."
+                if lone
+                else "Nest tools, schemas and arguments less deep.",
+            ) from None
 
     def _secret_headers(self) -> dict[str, Secret]:
         key = self._key()
@@ -171,7 +188,7 @@ class HttpAPIClient(BaseAPIClient):
         """
         try:
             return decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE_JSON as error:
             kind = response.headers.get("content-type", "no content type")
             raise self._unreadable(
                 request,
@@ -292,5 +309,5 @@ class HttpAPIClient(BaseAPIClient):
 def _decode(body: bytes) -> Any:  # noqa: ANN401  # whatever a server sends
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE_JSON:
         return None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     FilePart,
     ImagePart,
     NamedTool,
@@ -216,7 +217,7 @@ def _kept(request: ChatRequest, part: Part, kind: type[_T]) -> _T | None:
         return None
     try:
         return msgspec.json.decode(data.json, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE_JSON as error:
         raise request.refusal(
             "messages", "The provider data of a message is not what the provider sent."
         ) from error

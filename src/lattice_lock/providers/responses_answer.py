@@ -11,6 +11,7 @@ import msgspec
 
 from lattice_lock.exceptions import InvalidResponseError
 from lattice_lock.messages import (
+    UNREADABLE_JSON,
     ChatResponse,
     FinishReason,
     Message,
@@ -111,7 +112,7 @@ def responses_answer(model: ModelId, wire: WireResponse) -> ChatResponse:
     try:
         for item in wire.output:
             reader.read(item)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (*UNREADABLE_JSON, KeyError, TypeError) as error:
         raise _unreadable(model, f"An item of the answer is malformed: {error}.") from error
     reason = wire.incomplete_details.reason if wire.incomplete_details else None
     return ChatResponse(
@@ -276,7 +277,7 @@ class ResponsesAssembler:
             if _KIND.decode(item).type != "function_call":
                 return []
             wire = _CALL.decode(item)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE_JSON as error:
             raise _unreadable(
                 self._model, f"An item of the stream is malformed: {error}."
             ) from error

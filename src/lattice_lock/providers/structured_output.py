@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lattice_lock.exceptions import InvalidResponseError
-from lattice_lock.messages import FinishReason
+from lattice_lock.messages import UNREADABLE_JSON, FinishReason
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -67,7 +67,7 @@ def check_answer(
     try:
         value = msgspec.json.decode(answer.text)
         error = best_match(validator.iter_errors(value))
-    except msgspec.DecodeError:
+    except UNREADABLE_JSON:
         raise _broken(wanted, answer, "it is not JSON") from None
     except RecursionError:
         raise _broken(wanted, answer, "it is nested too deeply") from None
