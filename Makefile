@@ -62,6 +62,7 @@ check-generated: $(VENV)/.dev
 	@$(BIN)/python tools/generate_error_codes.py --check
 	@$(BIN)/python tools/generate_cli_reference.py --check
 	@$(BIN)/python tools/generate_rule_pages.py --check
+	@$(BIN)/python tools/update_models.py --check
 
 check-locks: $(VENV)/.dev
 	@$(BIN)/python tools/check_locks.py
@@ -74,6 +75,7 @@ generate: $(VENV)/.dev ## Write ERROR_CODES.md and docs/reference/{cli.md,rules}
 	@$(BIN)/python tools/generate_error_codes.py
 	@$(BIN)/python tools/generate_cli_reference.py
 	@$(BIN)/python tools/generate_rule_pages.py
+	@$(BIN)/python tools/update_models.py
 
 .PHONY: changelog
 changelog: $(VENV)/.dev ## Show what the next release will say
@@ -102,8 +104,12 @@ build/dial/.installed:
 	@touch $@
 
 .PHONY: lock
-lock: $(VENV)/.dev ## Resolve the dependencies anew and write requirements/*.lock
+lock: $(VENV)/.dev ## Lock what pyproject.toml newly asks for; the rest of requirements/*.lock stays
 	@$(BIN)/python tools/check_locks.py --write
+
+.PHONY: upgrade
+upgrade: $(VENV)/.dev ## Lock the newest version of every dependency
+	@$(BIN)/python tools/check_locks.py --upgrade
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build results

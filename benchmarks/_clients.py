@@ -67,7 +67,7 @@ async def _ours(address: str) -> AsyncIterator[tuple[Call, Stream]]:
 
     environment = {"GROQ_BASE_URL": f"{address}/v1", "GROQ_API_KEY": "k"}
     settings = await asyncio.to_thread(Settings.load, environment=environment)
-    model = ModelId(provider="groq", name="m")
+    model = ModelId(provider="groq", name="openai/gpt-oss-20b")
     async with open_clients(settings, ["groq"], middleware=[Middleware()]) as clients:
         client = clients["groq"]
 

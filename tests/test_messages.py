@@ -207,10 +207,10 @@ def test_cost_is_decimal_and_unknown_is_not_zero() -> None:
 
 
 def test_messages_and_settings_import_nothing_heavy() -> None:
-    """The values of the call path need neither pydantic nor aiohttp."""
+    """The values of the call path need neither pydantic nor an HTTP parser."""
     code = (
         "import sys, lattice_lock.messages, lattice_lock.settings;"
-        "print([m for m in ('pydantic', 'aiohttp', 'dotenv') if m in sys.modules])"
+        "print([m for m in ('pydantic', 'httptools', 'dotenv') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

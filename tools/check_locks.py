@@ -1,4 +1,4 @@
-"""Keep requirements/*.lock in step with pyproject.toml, or write them anew with `--write`.
+"""Keep requirements/*.lock in step with pyproject.toml; `--write` adds what they lack.
 
 The check needs no network: every requirement must be met by a locked version, every version must
 carry hashes, the locks must agree with each other, and no line may name a host.
@@ -37,23 +37,29 @@ _SOURCES = {
 def main() -> int:
     """Check or write the locks; 1 when they are out of step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="resolve anew; needs the network")
-    if parser.parse_args().write:
-        write()
+    parser.add_argument("--write", action="store_true", help="lock what lacks, keep the rest")
+    parser.add_argument("--upgrade", action="store_true", help="lock the newest versions of all")
+    options = parser.parse_args()
+    if options.write or options.upgrade:
+        write(upgrade=options.upgrade)
     findings = check()
     for finding in findings:
         print(finding)
     return 1 if findings else 0
 
 
-def write() -> None:
-    """Resolve every lock for every platform, without addresses or remarks."""
+def write(*, upgrade: bool) -> None:
+    """Resolve every lock for every platform, without addresses or remarks; needs the network.
+
+    Versions that are locked stay as they are where they still fit, unless `upgrade`.
+    """
     for name, sources in _SOURCES.items():
         constraints = [f"--constraint=requirements/{other}.lock" for other in _earlier(name)]
         subprocess.run(
             [
                 *(sys.executable, "-m", "uv", "--no-config", "pip", "compile", "--quiet"),
-                *("--universal", "--python-version", "3.11", "--generate-hashes", "--upgrade"),
+                *("--universal", "--python-version", "3.11", "--generate-hashes"),
+                *(("--upgrade",) if upgrade else ()),
                 *("--no-header", "--no-annotate", "--no-emit-package", "lattice-lock"),
                 *constraints,
                 *("--output-file", f"requirements/{name}.lock"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from command_process import Outcome
 
-_HEAVY = {"aiohttp", "asyncio", "hypothesis", "msgspec", "pydantic", "pytest", "rich", "yaml"}
+_HEAVY = {"asyncio", "httptools", "hypothesis", "msgspec", "pydantic", "pytest", "rich", "yaml"}
 
 # Commands that do what a command must never do; the boundary must cope with each of them.
 _HOSTILE_COMMANDS = """\

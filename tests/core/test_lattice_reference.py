@@ -24,7 +24,7 @@ def test_every_example_loads_and_says_something(older: str, text: str) -> None:
 
 def test_the_page_has_all_its_examples() -> None:
     """The pattern above finds every fenced block of the page."""
-    assert len(EXAMPLES) == PAGE.count("```yaml") == 5
+    assert len(EXAMPLES) == PAGE.count("```yaml") == 6
 
 
 @pytest.mark.parametrize("older", ["version", "values", "params", "list", "file_structure_lock"])

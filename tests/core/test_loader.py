@@ -157,7 +157,7 @@ def test_keys_such_as_on_stay_words() -> None:
         ("[" * 60, 1, 51, "nested more than 50 levels", ""),
         ("- " * 60, 1, 101, "nested more than 50 levels", ""),
         ("a: [" + "x," * 100_001 + "]", 1, 199_999, "more than 100000 values", ""),
-        ("a: " + "x" * 1_100_000, 1, 1, "larger than 1024 KiB", "keep data elsewhere"),
+        ("a: " + "x" * 1_100_000, 1, 1, "larger than 1024 KiB", "Keep data elsewhere"),
     ],
 )
 def test_a_file_that_is_not_the_yaml_of_a_lattice_is_refused(

@@ -55,7 +55,7 @@ def test_contract_holds(contract: str, copy: Path) -> None:
         ),
         ("commands", {"cli/commands/x.py": "lattice_lock.cli.commands.init"}, "BROKEN"),
         ("rules", {"sheriff/rules/x.py": "lattice_lock.sheriff.rules.y", **_RULE_Y}, "BROKEN"),
-        ("pure-core", {"core/_x.py": "aiohttp"}, "BROKEN"),
+        ("pure-core", {"core/_x.py": "httptools"}, "BROKEN"),
     ],
 )
 def test_planted_violation_breaks_the_contract(

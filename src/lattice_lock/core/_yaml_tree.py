@@ -142,7 +142,7 @@ def decode(content: bytes, file: str) -> str:
         raise _fatal(
             start,
             f"The file is larger than {MAX_BYTES // 1024} KiB.",
-            "A lattice states contracts; keep data elsewhere.",
+            "Keep data elsewhere.",
         )
     try:
         text = content.decode("utf-8-sig")
@@ -204,7 +204,7 @@ class _Composer:
             self._documents += 1
             if self._documents > 1:
                 raise _fatal(
-                    here, "A second YAML document begins here.", "A lattice is one document."
+                    here, "A second YAML document begins here.", "Write one document."
                 )
         elif isinstance(event, yaml.AliasEvent):
             self._refuse_anchor(here, f"*{event.anchor}")
@@ -274,7 +274,7 @@ class _Composer:
     def _refuse_anchor(self, here: SourceLocation, text: str) -> None:
         self._note(
             here,
-            f"`{text}` is a YAML anchor or alias, which a lattice cannot use.",
+            f"`{text}` is a YAML anchor or alias, which cannot be used here.",
             "Write the value out; put a value that begins with `*` or `&` into quotes.",
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import stat
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,17 +15,13 @@ from lattice_lock.core._config import read_config, read_policies
 from lattice_lock.core._entities import read_entities
 from lattice_lock.core._findings import Findings
 from lattice_lock.core._interfaces import read_interfaces
+from lattice_lock.core._lattice_file import read_lattice_file
 from lattice_lock.core._section import Section, is_name
 from lattice_lock.core._typed_elements import Context
-from lattice_lock.core._yaml_tree import MAX_BYTES, MappingNode, Node, ScalarNode, compose, decode
+from lattice_lock.core._yaml_tree import MappingNode, Node, ScalarNode, compose, decode
+from lattice_lock.core.project_models import read_models
 from lattice_lock.core.schema import Lattice
-from lattice_lock.exceptions import (
-    LatticeSyntaxError,
-    Problem,
-    ProjectError,
-    ProjectNotFoundError,
-    SourceLocation,
-)
+from lattice_lock.exceptions import LatticeSyntaxError, Problem, SourceLocation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +35,8 @@ _KEYS = (
     "entities",
     "interfaces",
     "policies",
+    "models",
+    "aliases",
     "forbidden_imports",
     "file_structure_lock",
 )
@@ -55,24 +52,7 @@ def load_lattice(path: Path) -> Lattice:
         ProjectError: it is not a regular file or may not be read.
         LatticeError: what it says is wrong; see `parse_lattice`.
     """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ProjectError(
-                f"`{path}` is not a file.", hint="Name the `lattice.yaml` of a project."
-            )
-        with path.open("rb") as file:
-            # One byte over the limit is enough to know; a huge file is never read.
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise ProjectNotFoundError(
-            f"There is no `{path}`.",
-            hint="Run `lattice-lock init NAME`, or go to a folder that has a `lattice.yaml`.",
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ProjectError(f"`{path}` cannot be read: {reason}.") from error
-    return parse_lattice(content, file=str(path))
+    return parse_lattice(read_lattice_file(path), file=str(path))
 
 
 def parse_lattice(text: str | bytes, *, file: str) -> Lattice:
@@ -102,6 +82,7 @@ def parse_lattice(text: str | bytes, *, file: str) -> Lattice:
     entities = read_entities(entities_node, context)
     interfaces = read_interfaces(section.get("interfaces"), config, generated_module, context)
     policies = read_policies(section.get("policies"), findings)
+    models = read_models(section.get("models"), section.get("aliases"), findings)
     findings.ensure_none()
     return Lattice(
         file=file,
@@ -112,6 +93,7 @@ def parse_lattice(text: str | bytes, *, file: str) -> Lattice:
         entities=entities,
         interfaces=interfaces,
         policies=policies,
+        models=models,
         warnings=tuple(findings.warnings),
     )
 

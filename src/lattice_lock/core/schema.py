@@ -6,7 +6,7 @@ it was written at, so that whoever finds fault with it later can say where.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -30,8 +30,11 @@ __all__ = [
     "Interface",
     "Lattice",
     "Method",
+    "ModelAlias",
+    "ModelDeclaration",
     "Param",
     "PolicyDeclaration",
+    "ProjectModels",
     "Raises",
     "Reference",
     "Returns",
@@ -230,6 +233,35 @@ class PolicyDeclaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDeclaration:
+    """One model that a project adds, or corrects, with plain YAML values.
+
+    Attributes:
+        fields: `provider` and `name`, which are texts, and whatever else was written.
+        places: where each value stands, by its path such as `$.prices[0].input`; `$` is the whole.
+    """
+
+    fields: Mapping[str, object]
+    places: Mapping[str, SourceLocation]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAlias:
+    """A project's own name for `model`, which is written `provider/name`."""
+
+    model: str
+    location: SourceLocation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectModels:
+    """The models that a project adds to those that are known, and its names for models."""
+
+    models: tuple[ModelDeclaration, ...] = ()
+    aliases: Mapping[str, ModelAlias] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Project-wide settings of a lattice.
 
@@ -253,6 +285,7 @@ class Lattice:
         digest: SHA-256 of the file's bytes, hexadecimal.
         version: as written, such as `v2.1`.
         generated_module: module written under `<source_root>/shared/`.
+        models: models and aliases for calls; nothing is generated from them.
         warnings: older spellings that were understood, with the modern form.
     """
 
@@ -264,4 +297,5 @@ class Lattice:
     entities: Mapping[str, Entity]
     interfaces: Mapping[str, Interface]
     policies: tuple[PolicyDeclaration, ...] = ()
+    models: ProjectModels = ProjectModels()
     warnings: tuple[Problem, ...] = ()

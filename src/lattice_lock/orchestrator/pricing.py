@@ -9,6 +9,8 @@ import msgspec
 from typing_extensions import override
 
 from lattice_lock.messages import ChatResponse, EmbeddingResponse, StreamEnd
+from lattice_lock.orchestrator.model_facts import cost_usd
+from lattice_lock.orchestrator.price_list import known_prices
 from lattice_lock.providers.middleware import Middleware
 
 if TYPE_CHECKING:
@@ -24,14 +26,14 @@ _Response = TypeVar("_Response", ChatResponse, EmbeddingResponse)
 
 
 class PriceTag(Middleware):
-    """Fills in `cost_usd` by the prices of the registry where the provider does not say it."""
+    """Fills in `cost_usd` where the provider does not say it, by registry or price list."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
 
     @override
     async def chat_completion(self, request: ChatRequest, call_next: CallNext) -> ChatResponse:
-        return self._priced(await call_next(request))
+        return await self._priced(await call_next(request))
 
     @override
     async def stream(
@@ -40,16 +42,16 @@ class PriceTag(Middleware):
         async with aclosing(call_next(request)) as events:
             async for event in events:
                 if isinstance(event, StreamEnd):
-                    yield StreamEnd(response=self._priced(event.response))
+                    yield StreamEnd(response=await self._priced(event.response))
                 else:
                     yield event
 
     @override
     async def embed(self, request: EmbeddingRequest, call_next: EmbedNext) -> EmbeddingResponse:
-        return self._priced(await call_next(request))
+        return await self._priced(await call_next(request))
 
-    def _priced(self, response: _Response) -> _Response:
-        facts = self._registry.get(response.model)
-        if response.cost_usd is not None or response.usage is None or facts is None:
+    async def _priced(self, response: _Response) -> _Response:
+        if response.cost_usd is not None or response.usage is None:
             return response
-        return msgspec.structs.replace(response, cost_usd=facts.cost_usd(response.usage))
+        prices = await known_prices(self._registry, response.model)
+        return msgspec.structs.replace(response, cost_usd=cost_usd(prices, response.usage))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lattice_lock.errors.retry import RetryPolicy
-from lattice_lock.exceptions import APIClientError
+from lattice_lock.exceptions import APIClientError, UsageError
 from lattice_lock.providers.discovery import client_class, provider_names
 from lattice_lock.providers.transport import Transport
 
@@ -128,4 +128,7 @@ class ProviderAvailability:
             return ProviderStatus(provider=provider, reason=reason)
         except APIClientError as error:
             return ProviderStatus(provider=provider, reason=error.message, hint=error.hint)
+        except UsageError as error:  # it lists a name that no model can have
+            reason = f"Its list is garbage: {error.message}"
+            return ProviderStatus(provider=provider, reason=reason)
         return ProviderStatus(provider=provider, models=models)
