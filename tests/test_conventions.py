@@ -36,6 +36,8 @@ _BOUNDARIES = {
     # An entry point of another distribution may raise anything when it is loaded.
     "src/lattice_lock/providers/discovery.py": {"_load"},
     "src/lattice_lock/secret_sources.py": {"_load", "ask_source"},
+    # A user's function, called for a model: whatever it raises becomes a result of the call.
+    "src/lattice_lock/orchestrator/functions.py": {"_call", "_settle"},
     # The sandboxed process: whatever untrusted code raises becomes an answer.
     "src/lattice_lock/gauntlet/_worker.py": {"_serve", "answer", "_call", "_text_of"},
 }

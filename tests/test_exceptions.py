@@ -14,6 +14,7 @@ from lattice_lock import exceptions
 from lattice_lock.exceptions import (
     AllProvidersFailedError,
     APIClientError,
+    ChainStepError,
     LatticeLockError,
     PolicyViolationError,
     Problem,
@@ -55,6 +56,8 @@ def _drawn_tree() -> Iterator[tuple[str, str, str | None]]:
 def _make(cls: type[LatticeLockError]) -> LatticeLockError:
     if issubclass(cls, _LocatedError):
         return cls([_PROBLEM], hint="Mend it.")
+    if issubclass(cls, ChainStepError):
+        return cls("Failed.", step="a", item=2, hint="Mend it.")
     if issubclass(cls, PolicyViolationError):
         return cls("Refused.", policy="no-pii", rule="email", hint="Mend it.")
     if issubclass(cls, AllProvidersFailedError):

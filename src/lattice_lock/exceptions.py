@@ -43,7 +43,8 @@
       + BudgetExceededError              LL-541  the call might cost more than is left
       + NoCandidateError                 LL-542  no model can and may answer
       + ConsensusError                   LL-543  a panel came to no decision
-      + ChainError                       LL-544  a chain is wrong, or a step of it failed
+      + ChainError                       LL-544  a chain cannot be run as it is
+        * ChainStepError                 LL-546  a step of it failed
       + ToolLoopError                    LL-545  a limit on rounds, time or cost was reached
     - BuildError                         LL-600  a build could not run
     - AuthError                          LL-700
@@ -60,7 +61,7 @@ exception: see `sheriff.rule.Violation`, `gauntlet.verdict.TestVerdict` and `cor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from typing_extensions import override
 
@@ -75,6 +76,7 @@ __all__ = [
     "BudgetExceededError",
     "BuildError",
     "ChainError",
+    "ChainStepError",
     "CompileError",
     "ConfigurationError",
     "ConflictError",
@@ -588,18 +590,47 @@ class ConsensusError(OrchestratorError):
 
 
 class ChainError(OrchestratorError):
-    """A chain is wrong, or one of its steps failed; the message names the step."""
+    """A chain, its inputs or its state file are wrong; the message says where."""
 
     code: ClassVar[str] = "LL-544"
     http_status: ClassVar[int] = 422
 
 
+class ChainStepError(ChainError):
+    """A step of a chain failed; the cause is chained, and what was answered is in the state file.
+
+    Attributes:
+        step: the step; of several that were running when the time was over, the first.
+        item: number of the item, counted from 1; None where it concerns the step as a whole.
+    """
+
+    code: ClassVar[str] = "LL-546"
+    http_status: ClassVar[int] = 502
+    exit_code: ClassVar[int] = 1
+
+    step: str
+    item: int | None
+
+    def __init__(
+        self, message: str, *, step: str, item: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        self.item = item
+
+
 class ToolLoopError(OrchestratorError):
-    """A model kept calling tools until a limit on rounds, time or cost was reached."""
+    """A model kept calling tools until a limit on rounds, time or cost was reached.
+
+    Attributes:
+        messages: the conversation so far, a `messages.Message` each; every call has its result.
+    """
 
     code: ClassVar[str] = "LL-545"
     http_status: ClassVar[int] = 502
     exit_code: ClassVar[int] = 1
+
+    messages: tuple[Any, ...] = ()  # this module stands below that of messages
 
 
 class BuildError(LatticeLockError):
