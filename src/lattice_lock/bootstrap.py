@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from lattice_lock.exceptions import ConfigurationError
 from lattice_lock.orchestrator.capability_gate import CapabilityGate
+from lattice_lock.orchestrator.completing import Strategy
 from lattice_lock.orchestrator.pricing import PriceTag
-from lattice_lock.orchestrator.registry import ModelRegistry
+from lattice_lock.orchestrator.registry import ModelRegistry, refreshed_file
 from lattice_lock.providers.availability import ProviderAvailability
 from lattice_lock.providers.breaker import Breakers
 from lattice_lock.providers.discovery import client_class
@@ -21,11 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from lattice_lock.messages import ModelId
+    from lattice_lock.orchestrator.analyzer import TaskAnalyzer
+    from lattice_lock.orchestrator.budget import Budget
+    from lattice_lock.orchestrator.cost import CostTracker
+    from lattice_lock.orchestrator.observed import ObservedPerformance
+    from lattice_lock.orchestrator.orchestrator import ModelOrchestrator
     from lattice_lock.providers.base_client import BaseAPIClient
     from lattice_lock.providers.middleware import Middleware
     from lattice_lock.settings import Settings
 
-__all__ = ["cheapest_models", "model_registry", "open_clients"]
+__all__ = [
+    "cheapest_models",
+    "current_project",
+    "model_registry",
+    "open_clients",
+    "open_orchestrator",
+]
 
 _FREE_PROVIDERS = ("embedded", "local")  # in the order in which they are tried
 
@@ -50,32 +62,149 @@ async def open_clients(
         ConfigurationError: the file of `LATTICE_LOCK_MODELS_FILE` is wrong.
         ProviderUnavailableError: there is no such provider.
     """
-    async with AsyncExitStack() as stack:
-        transport = await stack.enter_async_context(Transport(settings))
-        breakers = Breakers()
+    async with _opening(settings, middleware=middleware) as pool:
+        yield await pool.open(providers)
+
+
+@asynccontextmanager
+async def open_orchestrator(
+    settings: Settings,
+    *,
+    strategy: Strategy = Strategy.BALANCED,
+    budget: Budget | None = None,
+    project: str | None = None,
+    middleware: Sequence[Middleware] = (),
+) -> AsyncIterator[ModelOrchestrator]:
+    """The front door to every model that can run here; all that it opens is closed at the end.
+
+    What calls cost is recorded in the data folder, for `lattice-lock cost`.
+
+    Args:
+        strategy: what counts most where a call does not say.
+        budget: what all calls together may spend.
+        project: what the records of calls are filed under.
+        middleware: as for `open_clients`.
+
+    Raises:
+        ConfigurationError: the file of `LATTICE_LOCK_MODELS_FILE` is wrong.
+    """
+    analyzer, tracker_class, observed_class, front_door = await asyncio.to_thread(_front_door)
+    region = settings.text("AWS_REGION") or settings.text("AWS_DEFAULT_REGION")
+    observed = observed_class()
+    async with (
+        tracker_class(settings.data_dir) as tracker,
+        _opening(settings, middleware=(*middleware, observed)) as pool,
+    ):
+        orchestrator = front_door(
+            clients=pool,
+            analyzer=analyzer,
+            registry=pool.registry,
+            availability=ProviderAvailability(settings),
+            breakers=pool.breakers,
+            observed=observed,
+            tracker=tracker,
+            strategy=strategy,
+            budget=budget,
+            project=project,
+            provider_regions={} if region is None else {"bedrock": region},
+            windows_tokens={"embedded": settings.embedded_context_tokens},
+        )
+        try:
+            yield orchestrator
+        finally:
+            await orchestrator.aclose()
+
+
+def _front_door() -> tuple[
+    TaskAnalyzer, type[CostTracker], type[ObservedPerformance], type[ModelOrchestrator]
+]:
+    """What makes the front door, and a call through `open_clients` does not need.
+
+    Importing reads files and the first analyzer of a process takes its time: call it in a thread.
+    """
+    from lattice_lock.orchestrator.analyzer import TaskAnalyzer  # noqa: PLC0415  # see above
+    from lattice_lock.orchestrator.cost import CostTracker  # noqa: PLC0415
+    from lattice_lock.orchestrator.observed import ObservedPerformance  # noqa: PLC0415
+    from lattice_lock.orchestrator.orchestrator import ModelOrchestrator  # noqa: PLC0415
+
+    return TaskAnalyzer(), CostTracker, ObservedPerformance, ModelOrchestrator
+
+
+class _ClientPool:
+    """The client of each provider, made when it is first asked for, over one transport."""
+
+    def __init__(
+        self, settings: Settings, transport: Transport, middleware: Sequence[Middleware]
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self.breakers = Breakers()
+        self.registry = model_registry(settings)
         observer = telemetry()
-        registry = model_registry(settings)
-        layers = (
+        self._layers = (
             *(() if observer is None else (observer,)),
             *middleware,
-            PriceTag(registry),
-            CapabilityGate(registry),
+            PriceTag(self.registry),
+            CapabilityGate(self.registry),
         )
-        clients: dict[str, BaseAPIClient] = {}
+        self._clients: dict[str, BaseAPIClient] = {}
+        self._opening = asyncio.Lock()
+
+    async def open(self, providers: Iterable[str]) -> Mapping[str, BaseAPIClient]:
+        """The clients of `providers`, by id, and any others that are open.
+
+        Raises:
+            ConfigurationError: the file of `LATTICE_LOCK_MODELS_FILE` is wrong.
+            ProviderUnavailableError: there is no such provider.
+        """
         for provider in dict.fromkeys(providers):
-            kind = await asyncio.to_thread(client_class, provider)
-            await asyncio.to_thread(registry.models, provider)  # so that no call has to read them
-            clients[provider] = kind(settings, transport)
-            clients[provider].share_breakers(breakers)
-            clients[provider].use(*layers)
-            stack.push_async_callback(clients[provider].aclose)
-        yield clients
+            if provider not in self._clients:
+                async with self._opening:
+                    if provider not in self._clients:
+                        self._clients[provider] = await self._make(provider)
+        return self._clients
+
+    async def aclose(self) -> None:
+        """Close every client, whatever becomes of the others."""
+        async with AsyncExitStack() as stack:
+            for client in self._clients.values():
+                stack.push_async_callback(client.aclose)
+
+    async def _make(self, provider: str) -> BaseAPIClient:
+        kind = await asyncio.to_thread(client_class, provider)
+        await asyncio.to_thread(self.registry.models, provider)  # so that no call has to read them
+        client = kind(self._settings, self._transport)
+        client.share_breakers(self.breakers)
+        client.use(*self._layers)
+        return client
+
+
+@asynccontextmanager
+async def _opening(
+    settings: Settings, *, middleware: Sequence[Middleware]
+) -> AsyncIterator[_ClientPool]:
+    async with Transport(settings) as transport:
+        pool = _ClientPool(settings, transport, middleware)
+        try:
+            yield pool
+        finally:
+            await pool.aclose()
+
+
+def current_project() -> str | None:
+    """What the working folder is called if it has a lattice; calls made there are filed so."""
+    folder = Path.cwd()
+    return folder.name or None if (folder / "lattice.yaml").is_file() else None
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
-    """The models that are known here, those of the user's own file included."""
+    """The models that are known here: built in, listed by providers, the project's, the user's."""
     path = settings.text("LATTICE_LOCK_MODELS_FILE")
-    return ModelRegistry(None if path is None else Path(path))
+    return ModelRegistry(
+        None if path is None else Path(path),
+        lattice=Path("lattice.yaml"),
+        refreshed=refreshed_file(settings),
+    )
 
 
 async def cheapest_models(settings: Settings) -> tuple[ModelId, ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wire_server import Wire
 
+_LISTED = {"object": "list", "data": [{"id": "first"}, {"id": "second"}]}
 _DONE = "data: [DONE]\n\n"
 _MODEL = ("--model", "local/qwen")
 
@@ -69,19 +70,54 @@ async def test_stream_as_json_is_one_event_a_line(tmp_path: Path) -> None:
 
 
 async def test_model_is_found_where_none_is_named(tmp_path: Path) -> None:
-    """Without `--model` the first model that a provider offers is asked."""
-    listed = {"object": "list", "data": [{"id": "first"}, {"id": "second"}]}
-    async with serving(answer(listed), answer(whole())) as server:
+    """Without `--model` the model that suits the prompt is asked, and named beside the answer."""
+    async with serving(answer(_LISTED), answer(whole())) as server:
         outcome = await run(tmp_path, "ask", "?", LATTICE_LOCK_LOCAL_URL=server.url)
     assert (outcome.code, outcome.out) == (0, "Hi\n")
-    assert server.requests[1].json["model"] == "first"
+    chosen = server.requests[1].json["model"]
+    assert chosen in {"first", "second"}
+    assert outcome.err == f"Asking a model ...\nlocal/{chosen} was chosen.\n"
+
+
+async def test_the_choice_can_be_steered(tmp_path: Path) -> None:
+    """Strategy and task go into the choice, also of a stream; with a model they are refused."""
+    steered = ("--strategy", "local-first", "--task", "maths")
+    stream = events(delta("Hi"), delta(finish="stop"), _DONE)
+    async with serving(answer(_LISTED), stream) as server:
+        outcome = await run(
+            tmp_path, "ask", "?", *steered, "--stream", LATTICE_LOCK_LOCAL_URL=server.url
+        )
+    assert (outcome.code, outcome.out) == (0, "Hi\n")
+    outcome = await run(tmp_path, "ask", "?", *_MODEL, *steered)
+    assert (outcome.code, "`--model` names one" in outcome.err) == (2, True)
+
+
+async def test_a_call_above_the_most_it_may_cost_is_not_made(tmp_path: Path) -> None:
+    """`--max-cost` stops a call that might cost more, before anything is sent."""
+    async with serving(answer(whole())) as server:
+        outcome = await run(
+            tmp_path,
+            *("ask", "?", "--model", "groq/llama-3.3-70b-versatile", "--max-cost", "0.000001"),
+            GROQ_BASE_URL=server.url,
+            GROQ_API_KEY="k",
+        )
+        assert server.requests == []
+    assert (outcome.code, "error[LL-541]" in outcome.err) == (1, True)
+    outcome = await run(tmp_path, "ask", "?", *_MODEL, "--max-cost", "much")
+    assert (outcome.code, "`much` is no amount" in outcome.err) == (2, True)
+
+
+async def test_an_empty_prompt_is_refused(tmp_path: Path) -> None:
+    """Nothing is asked where nothing is said."""
+    outcome = await run(tmp_path, "ask", "", *_MODEL)
+    assert (outcome.code, "The prompt is empty" in outcome.err) == (2, True)
 
 
 async def test_no_model_at_all_says_how_to_get_one(tmp_path: Path) -> None:
     """Where nothing can be asked the error names the command that changes that."""
     outcome = await run(tmp_path, "ask", "?")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("error[LL-801]: No model can be asked")
+    assert "error[LL-801]: No model can be asked" in outcome.err
     assert "lattice-lock models pull embedded" in outcome.err
 
 
@@ -148,7 +184,8 @@ async def test_unusual_end_is_said(reason: str, code: int, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("model", "code", "message"),
     [
-        ("qwen", 2, "[LL-802]"),
+        ("qwen", 1, "No model `qwen` is known"),
+        ("claude-3.5-opus", 1, "`anthropic/claude-opus-5-5`"),
         ("nope/qwen", 1, "There is no provider `nope`"),
         ("local/qwen", 1, "[LL-501]"),
     ],

@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 import msgspec
 
-from lattice_lock.bootstrap import open_clients
+from lattice_lock.bootstrap import current_project, open_orchestrator
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, note, printable
 from lattice_lock.cli.progress import working
-from lattice_lock.exceptions import ConfigurationError, InternalError
+from lattice_lock.exceptions import InternalError, UsageError
 from lattice_lock.messages import (
     DEFAULT_TIMEOUT_S,
     ChatRequest,
     FinishReason,
     Message,
-    ModelId,
     StreamEnd,
     TextDelta,
 )
-from lattice_lock.providers.availability import ProviderAvailability
+from lattice_lock.orchestrator.budget import Budget
+from lattice_lock.orchestrator.completing import AUTO, Strategy
+from lattice_lock.orchestrator.tasks import TaskType
 from lattice_lock.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from lattice_lock.messages import ChatResponse, StreamEvent
-    from lattice_lock.providers.base_client import BaseAPIClient
 
 __all__ = ["command"]
+
+
+class _Choice(TypedDict):
+    """What was said about the choice of the model."""
+
+    strategy: Strategy | None
+    task_type: TaskType | None
+    budget: Budget | None
+
 
 _ANSWERED = {FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS}
 
@@ -39,9 +51,21 @@ _ANSWERED = {FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS}
 @click.option(
     "--model",
     "-m",
-    metavar="PROVIDER/NAME",
-    help="The model to ask; without it, the first that `lattice-lock models list` shows.",
+    metavar="MODEL",
+    help="The model to ask: PROVIDER/NAME, a name, or an alias; without it, one is chosen.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice([one.value for one in Strategy]),
+    help="What counts most where a model is chosen.  [default: balanced]",
+)
+@click.option(
+    "--task",
+    "task_type",
+    type=click.Choice([one.value for one in TaskType]),
+    help="What the prompt is about; without it, that is found out.",
+)
+@click.option("--max-cost", "max_cost_usd", metavar="USD", help="What the answer may cost at most.")
 @click.option("--stream", is_flag=True, help="Print the answer as it is made.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Bound on the answer, in tokens.")
 @click.option(
@@ -54,59 +78,82 @@ _ANSWERED = {FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS}
 )
 @format_option
 def command(
+    *,
     prompt: str,
     model: str | None,
+    strategy: str | None,
+    task_type: str | None,
+    max_cost_usd: str | None,
     max_tokens: int | None,
     timeout_s: float,
     output_format: OutputFormat,
-    *,
     stream: bool,
 ) -> ExitCode:
     """Ask a model one question and print its answer.
 
-    With --stream and JSON each event is one line. Exits with 1 where the model refused.
+    Without --model, the one that suits the prompt is asked; `lattice-lock route` says why. With
+    --stream and JSON each event is one line. Exits with 1 where the model refused.
     """
-    settings = Settings.load()
+    if not prompt:
+        raise UsageError("The prompt is empty.", hint="Write what the model is to do.")
+    if model is not None and (strategy or task_type):
+        raise UsageError(
+            "`--strategy` and `--task` choose a model, and `--model` names one.",
+            hint="Leave out `--model`, or both of the others.",
+        )
     request = ChatRequest(
-        model=ModelId.parse(model) if model is not None else asyncio.run(_first_model(settings)),
+        model=AUTO,
         messages=(Message.user(prompt),),
         max_output_tokens=max_tokens,
         timeout_s=timeout_s,
     )
-    response = asyncio.run(_ask(settings, request, output_format if stream else None))
+    choice = _Choice(
+        strategy=Strategy(strategy) if strategy else None,
+        task_type=TaskType(task_type) if task_type else None,
+        budget=None if max_cost_usd is None else Budget(_dollars(max_cost_usd)),
+    )
+    stream_as = output_format if stream else None
+    response = asyncio.run(_ask(Settings.load(), request, model, choice, stream_as))
     if not stream:
         emit(response, output_format, text=lambda: response.text)
+    if model is None:
+        note(f"{response.model} was chosen.")
     if response.finish_reason is not FinishReason.STOP:
         note(f"The model stopped for this reason: {response.finish_reason}.")
     return ExitCode.OK if response.finish_reason in _ANSWERED else ExitCode.FINDINGS
 
 
-async def _first_model(settings: Settings) -> ModelId:
-    for status in await ProviderAvailability(settings).all():
-        if status.models:
-            return status.models[0]
-    raise ConfigurationError(
-        "No model can be asked on this machine.",
-        hint="Run `lattice-lock models pull embedded`, or `lattice-lock doctor` to see what lacks.",
-    )
+def _dollars(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise UsageError(
+            f"`{text}` is no amount.", hint="Write US dollars, such as `0.05`."
+        ) from None
 
 
 async def _ask(
-    settings: Settings, request: ChatRequest, stream_as: OutputFormat | None
+    settings: Settings,
+    request: ChatRequest,
+    model: str | None,
+    choice: _Choice,
+    stream_as: OutputFormat | None,
 ) -> ChatResponse:
-    provider = request.model.provider
-    async with open_clients(settings, [provider]) as clients:
+    async with open_orchestrator(settings, project=current_project()) as orchestrator:
+        if model is not None:
+            found = await orchestrator.find_model(model)
+            request = msgspec.structs.replace(request, model=found)
         if stream_as is not None:
-            return await _print_stream(clients[provider], request, stream_as)
-        with working(f"Asking {request.model} ..."):
-            return await clients[provider].chat_completion(request)
+            return await _print_stream(orchestrator.stream(request, **choice), stream_as)
+        with working(f"Asking {request.model if model is not None else 'a model'} ..."):
+            return await orchestrator.complete(request, **choice)
 
 
 async def _print_stream(
-    client: BaseAPIClient, request: ChatRequest, output_format: OutputFormat
+    stream: AsyncGenerator[StreamEvent, None], output_format: OutputFormat
 ) -> ChatResponse:
     try:
-        async with aclosing(client.stream(request)) as events:
+        async with aclosing(stream) as events:
             async for event in events:
                 _print_event(event, output_format)
                 if isinstance(event, StreamEnd):
