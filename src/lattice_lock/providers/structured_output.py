@@ -67,10 +67,10 @@ def check_answer(
     try:
         value = msgspec.json.decode(answer.text)
         error = best_match(validator.iter_errors(value))
-    except UNREADABLE_JSON:
-        raise _broken(wanted, answer, "it is not JSON") from None
     except RecursionError:
         raise _broken(wanted, answer, "it is nested too deeply") from None
+    except UNREADABLE_JSON:
+        raise _broken(wanted, answer, "it is not JSON") from None
     except Unresolvable as unknown:
         raise request.refusal(
             "response_schema",
