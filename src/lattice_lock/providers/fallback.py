@@ -64,9 +64,7 @@ class FallbackManager:
         walk = _Walk(self._clients, request, candidates)
         for client, attempt, last_resort in walk:
             try:
-                return await client.chat_completion(
-                    attempt, last_resort=last_resort, layers=layers
-                )
+                return await client.chat_completion(attempt, last_resort=last_resort, layers=layers)
             except APIClientError as error:
                 walk.failed(error)
         raise walk.exhausted()

@@ -49,6 +49,8 @@ _LIST_TIMEOUTS = Timeouts(connect_s=2.0)
 _STREAM_TIMEOUTS = Timeouts()
 # Where no bound is documented: what every server takes, and enough that requests are few.
 _EMBEDDINGS_AT_ONCE = 64
+# What stands for itself in a path, as RFC 3986 has it, but for `+`, which some take for a space.
+_IN_PATHS = "!$&'()*,:;=@"
 _DONE = b"[DONE]"
 _DRAIN_S = 0.25
 
@@ -226,7 +228,7 @@ def path_of_model(request: ChatRequest | EmbeddingRequest, *, slashes: bool) -> 
     name = request.model.name
     if not {"", ".", ".."}.isdisjoint(name.split("/") if slashes else [name]):
         raise request.refusal("model", f"`{name}` cannot be part of an address.")
-    return quote(name, safe="/" if slashes else "")
+    return quote(name, safe=_IN_PATHS + "/" if slashes else _IN_PATHS)
 
 
 class CerebrasClient(OpenAICompatibleClient):
