@@ -56,6 +56,9 @@ _MESSAGES = _response(
         }
     ).encode()
 )
+_MODELS = _response(
+    b'{"object": "list", "data": [{"id": "openai/gpt-oss-20b", "object": "model"}]}'
+)
 _BUSY = _response(b'{"error": {"message": "busy"}}', status="503 Busy")
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -85,6 +88,8 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             requests += 1
             if b"/busy/" in head and requests % 2:
                 writer.write(_BUSY)
+            elif b"/models" in head:
+                writer.write(_MODELS)
             elif b"/messages" in head:
                 writer.write(_MESSAGES)
             elif b'"stream":true' in body.replace(b" ", b""):

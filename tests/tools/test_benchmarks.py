@@ -44,3 +44,11 @@ def test_the_lag_of_the_loop_is_measured(root: Path) -> None:
     for line in lines[1:]:
         median, p99, most = map(float, line.split()[-3:])
         assert median <= p99 <= most
+
+
+def test_what_the_orchestrator_adds_is_measured(root: Path) -> None:
+    """There is a row for a client alone, and one each for a model that is named or chosen."""
+    lines = _printed(root, "front_door.py").splitlines()
+    rows = {line.rsplit(maxsplit=2)[0]: line.split()[-2:] for line in lines[1:4]}
+    assert set(rows) == {"client alone", "model named", "model chosen"}
+    assert all(float(cpu_ms) > 0 for cpu_ms, _ in rows.values())
