@@ -73,13 +73,6 @@ def test_the_hash_seed_does_not_matter() -> None:
     assert "class LimitOrder" in outputs.pop()
 
 
-def test_a_scaffold_that_cannot_be_generated_is_refused() -> None:
-    """`repository_pattern` is part of the format, so it loads, but nothing is pretended."""
-    text = lattice_with().replace("    methods:", "    scaffold: repository_pattern\n    methods:")
-    with pytest.raises(UnsupportedByTargetError, match="repository_pattern"):
-        compiled(text)
-
-
 @pytest.mark.parametrize("name", ["Decimal", "Field", "TypeAdapter"])
 def test_a_name_that_generated_code_needs_is_refused(name: str) -> None:
     """An entity called like an imported class would hide it."""
@@ -124,11 +117,9 @@ def test_a_contract_that_tests_nothing_is_refused(method: str, reason: str) -> N
 
 
 def test_what_is_not_generated_is_said() -> None:
-    """A table and a policy load, and the compilation warns that nothing enforces them."""
-    text = lattice_with(fields="{name: {type: str, primary_key: true}}")
-    text = text.replace("    fields:", "    persistence: table\n    fields:")
+    """A policy loads, and the compilation warns that nothing enforces it."""
+    text = lattice_with()
     warnings = [str(one) for one in compiled(f"{text}policies: [{{use: no-secrets}}]\n").warnings]
-    assert any("persistence: table" in one for one in warnings)
     assert any("`IShop.total` has no contract" in one for one in warnings)
     assert any("no-secrets" in one and "not enforced" in one for one in warnings)
 
@@ -146,3 +137,16 @@ def test_a_field_named_like_its_type_keeps_its_type(tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert "datetime.date(2024, 1, 3)" in done.stdout, done.stderr
+
+
+def test_a_field_named_like_a_built_in_class_hides_it_from_nothing(tmp_path: Path) -> None:
+    """Types and defaults after a field called `list` still mean the class."""
+    fields = "{list: {type: 'list[int]', default: []}, more: {type: 'list[str]', default: []}}"
+    (tmp_path / "types_v1.py").write_text(
+        compiled(lattice_with(fields=fields)).generated["src/shared/types_v1.py"]
+    )
+    program = "from types_v1 import Item; print(Item(list=[1], more=['a']), Item())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "list=[1] more=['a'] list=[] more=[]\n", done.stderr

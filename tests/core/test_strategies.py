@@ -32,6 +32,8 @@ FIELDS = [
     "{type: decimal, gt: 0, lt: '0.03', scale: 2}",
     "{type: decimal, ge: '0.001', le: '0.002'}",
     "{type: decimal, precision: 3, scale: 1}",
+    "{type: decimal, precision: 3}",
+    "{type: decimal, precision: 20, gt: 0, lt: '0.000001'}",
     "{type: decimal, multiple_of: '0.05', ge: 0, le: 1}",
     "{type: decimal, gt: 99, precision: 4, scale: 2}",
     "{type: float, gt: 0, lt: 1}",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_config", "read_policies"]
 
-_CONFIG_KEYS = ("forbidden_imports", "orm_engine", "source_root")
+_CONFIG_KEYS = ("documents", "forbidden_imports", "orm_engine", "source_root")
+_DOCUMENTS = ("json_schema", "typescript", "markdown")
 _ORM_ENGINES = ("sqlmodel",)
 _PLACES = ("code", "prompt", "response")
 _ACTIONS = ("deny", "redact", "flag")
@@ -43,8 +44,17 @@ def read_config(node: Node | None, older: Node | None, findings: Findings) -> Co
         read_choice(engine, "supported `orm_engine`", _ORM_ENGINES, findings)
     else:
         section.text("orm_engine")
+    documents = [
+        item.text
+        for item in read_names(section.get("documents"), "`documents`", findings)
+        if read_choice(item, "document", _DOCUMENTS, findings)
+    ]
     return Config(
         forbidden_imports=tuple(dict.fromkeys(modules)),
+        documents=cast(
+            "tuple[Literal['json_schema', 'typescript', 'markdown'], ...]",
+            tuple(dict.fromkeys(documents)),
+        ),
         source_root=_read_source_root(section, findings),
     )
 

@@ -132,7 +132,8 @@ def _file_fault(text: str, prefix: str, generated_module: str) -> tuple[str, str
             f"`{wrong[0] if wrong else last}` of `{text}` cannot be imported under that name.",
             "Use letters, digits and underscores, beginning with a letter.",
         )
-    if names in (["shared", generated_module], ["shared", f"{generated_module}_interfaces"]):
+    generated = [f"{generated_module}{suffix}" for suffix in ("", "_interfaces", "_tables")]
+    if names in [["shared", name] for name in generated]:
         return f"`{text}` is a generated file.", f"Write a path such as `{example}`."
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lattice_lock.core import python_types
+from lattice_lock.core.documents import Document, emit_documents
 from lattice_lock.core.emitters.interfaces import (
     emit_protocols,
     emit_scaffold,
@@ -14,6 +15,11 @@ from lattice_lock.core.emitters.interfaces import (
 )
 from lattice_lock.core.emitters.pydantic_types import emit_types
 from lattice_lock.core.emitters.pytest_contracts import contract_path, emit_contracts
+from lattice_lock.core.emitters.sqlmodel_tables import (
+    emit_tables,
+    tables_module,
+    with_storage_limits,
+)
 from lattice_lock.core.vacuity import find_unspecified, find_vacuous
 from lattice_lock.exceptions import (
     CompileError,
@@ -85,18 +91,22 @@ def compile_lattice(lattice: Lattice) -> Compilation:
     if vacuous:
         raise VacuousContractError(vacuous)
     types_module = f"{python_types.SHARED_PACKAGE}.{lattice.generated_module}"
+    stored = with_storage_limits(lattice)
     trusted = {
-        types_module: emit_types(lattice),
+        types_module: emit_types(stored),
         protocols_module(lattice): emit_protocols(lattice),
     }
+    tables = emit_tables(stored)
     _ensure_names(lattice)
     _ensure_distinct(lattice)
     contracts = {
         interface.name: _suite(lattice, interface) for interface in lattice.interfaces.values()
     }
     root = lattice.config.source_root
-    generated = {f"{root}/{name.replace('.', '/')}.py": text for name, text in trusted.items()}
+    modules = trusted if tables is None else {**trusted, tables_module(lattice): tables}
+    generated = {f"{root}/{name.replace('.', '/')}.py": text for name, text in modules.items()}
     generated.update({suite.path: suite.text for suite in contracts.values()})
+    generated.update(emit_documents(stored, map(Document, lattice.config.documents)))
     by_file: dict[str, list[Interface]] = {}
     for interface in lattice.interfaces.values():
         by_file.setdefault(interface.file, []).append(interface)
@@ -193,13 +203,6 @@ def _ensure_distinct(lattice: Lattice) -> None:
 
 def _not_emitted(lattice: Lattice) -> Iterable[Problem]:
     """What a lattice may declare but nothing is generated for in this version."""
-    for entity in lattice.entities.values():
-        if entity.persistence == "table":
-            yield Problem(
-                location=entity.location,
-                message=f"`{entity.name}` has `persistence: table`, but no table is generated.",
-                hint="Its type is; write the table by hand.",
-            )
     for policy in lattice.policies:
         yield Problem(
             location=policy.location,

@@ -77,13 +77,23 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:
         for key, item in value.items():
             yield from _flatten(f"{path}.{key}", item)
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-        for index, item in enumerate(value):
-            own = "" if isinstance(item, Raises) else f"[{index}]"
-            yield from _flatten(f"{path}{own}", item)
+        yield from _flatten_items(path, value)
     elif _has_elements(value):
         yield from _flatten_parts(path, value)
     else:
         yield path, _line(value)
+
+
+def _flatten_items(path: str, items: tuple[object, ...]) -> Iterator[tuple[str, str]]:
+    for index, item in enumerate(items):
+        if isinstance(item, Raises):
+            # One exception may have several clauses; only those after its first have numbers.
+            earlier = (one for one in items[:index] if isinstance(one, Raises))
+            number = sum(one.exception == item.exception for one in earlier)
+            for own, text in _flatten(path, item):
+                yield f"{own}[{number}]" if number else own, text
+        else:
+            yield from _flatten(f"{path}[{index}]", item)
 
 
 def _has_elements(value: object) -> bool:
@@ -94,17 +104,19 @@ def _has_elements(value: object) -> bool:
 
 def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
     scalars: list[str] = []
+    has_parts = False
     for one in fields(value):  # type: ignore[arg-type]  # a dataclass instance by `_has_elements`
         part = getattr(value, one.name)
         if isinstance(part, SourceLocation) or one.name == "name" or _is_absent(part):
             continue
         if isinstance(part, Mapping | tuple) or _has_elements(part):
+            has_parts = True
             yield from _flatten(f"{path}.{one.name}", part)
         elif one.name == "description":
             yield f"{path}{_DESCRIPTION}", _line(part)
         elif text := _line(part):
             scalars.append(text if one.name == "type" else f"{one.name}={text}")
-    if scalars:
+    if scalars or not has_parts:  # what says nothing of itself is there all the same
         yield path, " ".join(scalars)
 
 
@@ -117,7 +129,7 @@ def _line(value: object) -> str:
         limits = ((one.name, getattr(value, one.name)) for one in fields(value))
         return ",".join(f"{name}:{limit}" for name, limit in limits if not _is_absent(limit))
     if isinstance(value, Default):
-        return _line(value.value)
+        return _line(value.value) or "''"  # an empty text is a default as well
     if isinstance(value, Reference):
         return f"{value.entity}.{value.field}"
     if isinstance(value, Mapping):

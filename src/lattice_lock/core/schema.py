@@ -268,10 +268,12 @@ class Config:
     Attributes:
         forbidden_imports: module names; the name of a built-in (`float`) bans that built-in in
             annotations and calls.
+        documents: what is written for those who do not read Python, see `core.documents`.
         source_root: folder of the project's packages, relative to the lattice.
     """
 
     forbidden_imports: tuple[str, ...] = ()
+    documents: tuple[Literal["json_schema", "typescript", "markdown"], ...] = ()
     orm_engine: Literal["sqlmodel"] = "sqlmodel"
     source_root: str = "src"
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, note
+from lattice_lock.core.compatibility import compare_with_lock
 from lattice_lock.core.project import LOCK_NAME, Project
 from lattice_lock.core.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lattice_lock.core.workspace import Workspace
 
 __all__ = ["command"]
 
@@ -37,7 +44,7 @@ def command(path: Path, output_format: OutputFormat, *, check: bool) -> ExitCode
     """
     workspace = open_workspace(path)
     planned = workspace.plan()
-    warnings = tuple(str(problem) for problem in workspace.compilation.warnings)
+    warnings = (*map(str, workspace.compilation.warnings), *_version_warnings(workspace))
     for warning in warnings:
         note(f"warning: {warning}")
     project = workspace.project
@@ -49,6 +56,19 @@ def command(path: Path, output_format: OutputFormat, *, check: bool) -> ExitCode
     result = _Result(project=project.root, changed=changed, written=not check, warnings=warnings)
     emit(result, output_format, text=lambda: _text(result, project, planned))
     return ExitCode.FINDINGS if check and changed else ExitCode.OK
+
+
+def _version_warnings(workspace: Workspace) -> Iterator[str]:
+    """Said once: from here on the lock holds the lattice as it is now."""
+    if workspace.lock is None:
+        return
+    comparison = compare_with_lock(workspace.lock, workspace.lattice)
+    if not comparison.is_enough:
+        yield (
+            f"{workspace.lattice.file}: what changed since the last compile needs a new"
+            f" {comparison.needed.value} version, this is {comparison.new_version}. Compare with"
+            " what you released: `lattice-lock diff REVISION:lattice.yaml`."
+        )
 
 
 def _text(result: _Result, project: Project, planned: dict[str, str | None]) -> str:

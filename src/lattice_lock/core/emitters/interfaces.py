@@ -13,12 +13,18 @@ from lattice_lock.core.emitters.python_text import (
     header,
     snake_case,
 )
+from lattice_lock.core.emitters.repository import (
+    repository_body,
+    repository_entities,
+    repository_imports,
+    session_class,
+)
 from lattice_lock.exceptions import Problem, UnsupportedByTargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lattice_lock.core.schema import Interface, Lattice, Method
+    from lattice_lock.core.schema import Entity, Interface, Lattice, Method
 
 __all__ = [
     "dependency_parameter",
@@ -70,13 +76,13 @@ def emit_protocols(lattice: Lattice) -> str:
 
 
 def emit_scaffold(lattice: Lattice, interfaces: Sequence[Interface]) -> str:
-    """Text of an implementation file whose methods raise `NotImplementedError`.
+    """Text of an implementation file; methods that have to be written raise `NotImplementedError`.
 
     Args:
         interfaces: those that share the file, at least one.
 
     Raises:
-        UnsupportedByTargetError: an interface asks for a scaffold that does not exist yet.
+        UnsupportedByTargetError: a repository has nothing to keep, or a session too many.
     """
     imports = Imports(home=implementation_module(lattice, interfaces[0]))
     classes = "\n\n".join(_class(lattice, interface, imports) for interface in interfaces)
@@ -88,32 +94,67 @@ def emit_scaffold(lattice: Lattice, interfaces: Sequence[Interface]) -> str:
 
 
 def _class(lattice: Lattice, interface: Interface, imports: Imports) -> str:
-    if interface.scaffold != "plain":
-        raise UnsupportedByTargetError(
-            [
-                Problem(
-                    location=interface.location,
-                    message=f"`scaffold: {interface.scaffold}` cannot be generated.",
-                    hint="Write `scaffold: plain`.",
-                )
-            ]
-        )
     dependencies = [lattice.interfaces[name] for name in interface.depends_on]
     module = protocols_module(lattice)
     imports.add((module, one.name) for one in (interface, *dependencies))
+    stored = _stored(lattice, interface)
+    imports.add(repository_imports(lattice, stored))
+    session = session_class(lattice)
     text = f"class {interface.class_name}({interface.name}):\n"
     text += docstring(interface.description or f"Implements `{interface.name}`.", indent="    ")
-    if dependencies:
-        given = ", ".join(f"{dependency_parameter(one)}: {one.name}" for one in dependencies)
-        text += f"\n    def __init__(self, {given}) -> None:\n"
-        for one in dependencies:
-            name = dependency_parameter(one)
-            text += f"        self._{name} = {name}\n"
+    given = [f"{dependency_parameter(one)}: {one.name}" for one in dependencies]
+    kept = {dependency_parameter(one): dependency_parameter(one) for one in dependencies}
+    if stored:
+        given.append(f"session: {session} | None = None")
+        kept["session"] = "memory_session() if session is None else session"
+    if given:
+        text += f"\n    def __init__(self, {', '.join(given)}) -> None:\n"
+        if stored:
+            text += docstring(_SESSION, indent="        ")
+        text += "".join(f"        self._{name} = {value}\n" for name, value in kept.items())
     for method in interface.methods.values():
         imports.add(_method_imports(method, lattice))
         text += f"\n{_signature(method)}{_contract_docstring(method)}"
-        text += "        raise NotImplementedError\n"
+        body = repository_body(method, stored)
+        text += "        raise NotImplementedError\n" if body is None else body
     return text
+
+
+_SESSION = """Keep rows by way of a session.
+
+Args:
+    session: whoever gives it commits; None for an empty database in memory.
+"""
+
+
+def _stored(lattice: Lattice, interface: Interface) -> tuple[Entity, ...]:
+    """The entities that a repository keeps; none for another scaffold."""
+    if interface.scaffold != "repository_pattern":
+        return ()
+    found = repository_entities(lattice, interface)
+    problems = []
+    if not found:
+        problems.append(
+            Problem(
+                location=interface.location,
+                message=f"`{interface.name}` has `scaffold: repository_pattern`, but its methods"
+                " name no entity with a table.",
+                hint="Add `persistence: table` to the entity, or write `scaffold: plain`.",
+            )
+        )
+    problems += [
+        Problem(
+            location=interface.location,
+            message=f"`{interface.name}` is a repository, so that `{name}` would stand for the"
+            " session of its database.",
+            hint=f"Rename `{name}`.",
+        )
+        for name in interface.depends_on
+        if dependency_parameter(lattice.interfaces[name]) == "session"
+    ]
+    if problems:
+        raise UnsupportedByTargetError(problems)
+    return found
 
 
 def _method_imports(method: Method, lattice: Lattice) -> set[tuple[str, str]]:

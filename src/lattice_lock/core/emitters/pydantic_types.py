@@ -17,6 +17,7 @@ from lattice_lock.core.emitters.python_text import (
 )
 from lattice_lock.core.expressions import to_python
 from lattice_lock.core.type_refs import (
+    STR,
     DictType,
     ListType,
     OptionalType,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lattice_lock.core.schema import Clause, Constraints, Entity, Field, Lattice
     from lattice_lock.core.type_refs import EnumType
 
-__all__ = ["UNIQUE_ITEMS_CHECK", "constrained_annotation", "emit_types"]
+__all__ = ["CLASS_HOMES", "UNIQUE_ITEMS_CHECK", "constrained_annotation", "emit_types"]
 
 
 def emit_types(lattice: Lattice) -> str:
@@ -51,6 +52,8 @@ def emit_types(lattice: Lattice) -> str:
     text = header(lattice, f"Entities of the lattice, as of {lattice.version}.")
     if unique:
         blocks.insert(0, UNIQUE_ITEMS_CHECK)
+    if any("(_storable)" in block for block in blocks):
+        blocks.insert(0, _STORABLE_CHECK)
     rendered = imports.render("".join(blocks))
     if rendered:
         text += f"\n{rendered}\n"
@@ -62,6 +65,14 @@ UNIQUE_ITEMS_CHECK = """def _without_repetition(items: list[Any]) -> list[Any]:
     if any(item in items[:index] for index, item in enumerate(items)):
         raise ValueError("items must not repeat")
     return items
+"""
+
+
+_STORABLE_CHECK = """def _storable(text: str) -> str:
+    if "\\0" in text:
+        raise ValueError("a text in a table cannot hold the character 0")
+    text.encode()  # a lone surrogate is a ValueError
+    return text
 """
 
 
@@ -96,14 +107,21 @@ def _entity(entity: Entity, lattice: Lattice, imports: Imports) -> str:
         "    )\n\n"
     )
     names = set(entity.fields)
-    text += "".join(_field(field, names, lattice, imports) for field in entity.fields.values())
+    stored = entity.persistence == "table"
+    text += "".join(
+        _field(field, names, lattice, imports, stored=stored) for field in entity.fields.values()
+    )
     for number, clause in enumerate(entity.ensures):
         text += f"\n{_invariant(clause, number, entity, imports)}"
     return text
 
 
-def _field(field: Field, names: set[str], lattice: Lattice, imports: Imports) -> str:
-    annotation = constrained_annotation(field.type, field.constraints, lattice, imports)
+def _field(
+    field: Field, names: set[str], lattice: Lattice, imports: Imports, *, stored: bool
+) -> str:
+    annotation = constrained_annotation(
+        field.type, field.constraints, lattice, imports, stored=stored
+    )
     default = ""
     if field.default is not None:
         value = literal(field.default.value, field.type, lattice.entities)
@@ -114,36 +132,51 @@ def _field(field: Field, names: set[str], lattice: Lattice, imports: Imports) ->
         else:
             default = f" = {value}"
     # A field named like a class would hide that class from the annotations after it.
-    for name in sorted(names & _CLASS_NAMES):
+    for name in sorted(names & CLASS_HOMES.keys()):
         annotation = re.sub(rf"\b(?<![.\"']){name}\b(?!=)", f"_{name}", annotation)
-        default = re.sub(rf"\b(?<![.\"']){name}\b(?=[(.])", f"_{name}", default)
-        imports.add([(_CLASS_HOME[name], f"{name} as _{name}")])
+        if not default.startswith(' = "'):
+            default = re.sub(rf"\b(?<![.\"']){name}\b(?=[(.]|\)$)", f"_{name}", default)
+        imports.add([(CLASS_HOMES[name], f"{name} as _{name}")])
     text = f"    {field.name}: {annotation}{default}\n"
     if field.description:
         text += docstring(field.description, indent="    ")
     return text
 
 
-_CLASS_HOME = {"date": "datetime", "datetime": "datetime", "timedelta": "datetime"}
-_CLASS_NAMES = frozenset(_CLASS_HOME)
+CLASS_HOMES = {
+    **dict.fromkeys(("date", "datetime", "timedelta"), "datetime"),
+    **dict.fromkeys(("bool", "bytes", "dict", "float", "int", "list", "str"), "builtins"),
+}
+"""Classes of annotations that a field may be called like, with the module of each."""
 
 
 def constrained_annotation(
-    type_ref: TypeRef, constraints: Constraints, lattice: Lattice, imports: Imports
+    type_ref: TypeRef,
+    constraints: Constraints,
+    lattice: Lattice,
+    imports: Imports,
+    *,
+    stored: bool = False,
 ) -> str:
     """Annotation that makes Pydantic check a type together with its constraints.
 
     Where `unique_items` is used, the module needs the function of `UNIQUE_ITEMS_CHECK`.
+
+    Args:
+        stored: whether a column of a table holds the value, which no database does of every text.
     """
     imports.add(python_types.imports(type_ref, generated_module=lattice.generated_module))
     if isinstance(type_ref, OptionalType):
-        inner = constrained_annotation(type_ref.inner, constraints, lattice, imports)
+        inner = constrained_annotation(type_ref.inner, constraints, lattice, imports, stored=stored)
         return f"{inner} | None"
     arguments = list(_field_arguments(type_ref, constraints, lattice))
     metadata = [f"Field({', '.join(arguments)})"] if arguments else []
     if constraints.unique_items:
         metadata.append("AfterValidator(_without_repetition)")
         imports.add([("pydantic", "AfterValidator"), ("typing", "Any")])
+    if stored and type_ref == STR:
+        metadata.append("AfterValidator(_storable)")
+        imports.add([("pydantic", "AfterValidator")])
     base = _checked_annotation(type_ref, imports)
     if not metadata:
         return base

@@ -105,8 +105,20 @@ _HOMES = {
     "deepcopy": "copy",
     "timedelta": "datetime",
 }
-_STANDARD = {"copy", "collections", "datetime", "decimal", "enum", "typing", "uuid", "__future__"}
-_THIRD_PARTY = {"hypothesis", "pydantic", "pytest"}
+_STANDARD = {
+    "__future__",
+    "builtins",
+    "collections",
+    "copy",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "json",
+    "typing",
+    "uuid",
+}
+_THIRD_PARTY = {"hypothesis", "pydantic", "pytest", "sqlalchemy", "sqlmodel"}
 
 
 def _mentions(body: str, name: str) -> bool:

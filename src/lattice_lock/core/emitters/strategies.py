@@ -19,6 +19,7 @@ from lattice_lock.core.emitters.python_text import Imports, literal, quoted, sna
 from lattice_lock.core.expressions import to_python
 from lattice_lock.core.schema import Bound, Constraints
 from lattice_lock.core.type_refs import (
+    STR,
     DictType,
     EntityType,
     EnumType,
@@ -73,6 +74,11 @@ class Strategies:
             name: self.strategy(field.type, limits[name], entries=_INNER_ENTRIES)
             for name, field in entity.fields.items()
         }
+        if entity.persistence == "table":
+            for name, field in entity.fields.items():
+                if field.type in (STR, OptionalType(STR)):
+                    storable = 'lambda text: "\\0" not in (text or "")'
+                    fields[name] = f"({fields[name]}).filter({storable})"
         name = entity.name
         head = f"def {_function(name)}() -> st.SearchStrategy[{name}]:\n"
         head += f'    """Valid values of `{name}`."""\n'
@@ -259,6 +265,12 @@ def _integers(limits: Constraints) -> str:
 
 
 def _decimals(limits: Constraints) -> str:
+    if limits.precision is not None and limits.scale is None and limits.multiple_of is None:
+        # The digits may stand on either side of the point.
+        scales = (replace(limits, scale=scale) for scale in (0, limits.precision))
+        ranges = [(one, *_numbers(one, Decimal(1).scaleb(-(one.scale or 0)))) for one in scales]
+        possible = [one for one, low, high in ranges if low <= high]
+        return " | ".join(map(_decimals, possible))
     exponents = (
         -int(limit.as_tuple().exponent)
         for limit in (limits.gt, limits.ge, limits.lt, limits.le)
