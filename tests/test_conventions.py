@@ -40,6 +40,16 @@ _BOUNDARIES = {
     "src/lattice_lock/orchestrator/functions.py": {"_call", "_settle"},
     # The sandboxed process: whatever untrusted code raises becomes an answer.
     "src/lattice_lock/gauntlet/_worker.py": {"_serve", "answer", "_call", "_text_of"},
+    "src/lattice_lock/gauntlet/_attached_worker.py": {"_serve"},
+    "src/lattice_lock/gauntlet/_attached_callees.py": {"check", "type_hints"},
+    "src/lattice_lock/gauntlet/_attached_objects.py": {"_quietly"},
+    "src/lattice_lock/gauntlet/_attached_contracts.py": {
+        "_quietly",
+        "judge",
+        "_capture",
+        "shown",
+        "_text_of",
+    },
 }
 _EMPTY_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 

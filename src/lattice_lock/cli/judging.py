@@ -51,7 +51,7 @@ def render_reports(reports: Mapping[str, GauntletReport]) -> str:
     parts = [format_table(("interface", "method", "test", "outcome", "examples"), rows)]
     for name, report in reports.items():
         for verdict in report.verdicts:
-            if verdict.outcome is Outcome.PASSED:
+            if verdict.outcome is Outcome.PASSED and not verdict.message:
                 continue
             lines = [f"{name}.{verdict.method} {verdict.outcome.value}: {verdict.message}"]
             if verdict.counterexample:

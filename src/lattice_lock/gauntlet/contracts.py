@@ -103,9 +103,12 @@ async def run_project(
             )
             return await run_contracts(request)
 
-    async with asyncio.TaskGroup() as group:
-        running = {
-            name: group.create_task(judge(name, methods))
-            for name, methods in declared_methods(workspace, names).items()
-        }
+    chosen = declared_methods(workspace, names)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = {
+                name: group.create_task(judge(name, methods)) for name, methods in chosen.items()
+            }
+    except ExceptionGroup as group:  # what stops one stops the others, and the first says why
+        raise group.exceptions[0] from group
     return {name: task.result() for name, task in running.items()}
