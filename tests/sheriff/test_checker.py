@@ -231,6 +231,8 @@ def test_a_use_of_a_suppression_is_recorded(context: SheriffContext) -> None:
             "line": 1,
             "rule": "missing-annotation",
             "reason": "a template calls it",
+            "owner": None,
+            "until": None,
             "suppressed": 3,
         }
     ]

@@ -52,3 +52,10 @@ def test_what_the_orchestrator_adds_is_measured(root: Path) -> None:
     rows = {line.rsplit(maxsplit=2)[0]: line.split()[-2:] for line in lines[1:4]}
     assert set(rows) == {"client alone", "model named", "model chosen"}
     assert all(float(cpu_ms) > 0 for cpu_ms, _ in rows.values())
+
+
+def test_sheriff_is_measured_beside_ruff(root: Path) -> None:
+    """Both have a row for a cold and for a warm run."""
+    printed = _printed(root, "sheriff.py")
+    for row in ("ruff cold", "sheriff cold", "ruff warm", "sheriff warm"):
+        assert row in printed

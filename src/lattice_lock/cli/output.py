@@ -34,6 +34,7 @@ __all__ = [
     "OutputFormat",
     "emit",
     "format_option",
+    "format_option_with",
     "format_table",
     "note",
     "printable",
@@ -63,15 +64,20 @@ class ExitCode(enum.IntEnum):
 
 def format_option(function: _Function) -> _Function:
     """Give a command `--format text|json` and pass it as `output_format`."""
-    option = click.option(
+    return format_option_with()(function)
+
+
+def format_option_with(*others: str) -> Callable[[_Function], _Function]:
+    """`format_option` for a command that prints itself in `others` besides."""
+    return click.option(
         "--format",
         "output_format",
-        type=click.Choice(["text", "json"]),
+        type=click.Choice(["text", "json", *others]),
         default="text",
         show_default=True,
-        help="Text for people or JSON for programs.",
+        help="Text for people or JSON for programs"
+        + (", the others for the tools that read them." if others else "."),
     )
-    return option(function)
 
 
 def emit(result: object, output_format: OutputFormat, *, text: Callable[[], str]) -> None:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lattice_lock.sheriff.cache import ReportCache
 from lattice_lock.sheriff.context import SheriffContext, SourceFile
-from lattice_lock.sheriff.files import ProjectFiles
-from lattice_lock.sheriff.module import Unparsable, parse_module, source_lines
-from lattice_lock.sheriff.registry import load_rules
-from lattice_lock.sheriff.rule import (
-    GeneratedFileRule,
-    MissingFileRule,
-    ModuleRule,
-    SuppressionRule,
-    UnparsableFileRule,
-    Violation,
+from lattice_lock.sheriff.examination import (
+    Examination,
+    FileReport,
+    examine_generated,
+    examine_missing,
+    examine_written,
 )
-from lattice_lock.sheriff.suppressions import apply_suppressions
+from lattice_lock.sheriff.files import ProjectFiles
+from lattice_lock.sheriff.pool import examine_files
+from lattice_lock.sheriff.reexports import decode_links, find_reexports, reached_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from lattice_lock.sheriff.rule import Violation
     from lattice_lock.sheriff.suppressions import Suppression
 
 __all__ = [
@@ -35,14 +36,6 @@ __all__ = [
     "check_source",
     "examine_source",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
-    """What was found in one file, and what its suppression comments silenced."""
-
-    violations: tuple[Violation, ...] = ()
-    suppressions: tuple[Suppression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +64,33 @@ def check_source(source: SourceFile, context: SheriffContext) -> tuple[Violation
 def examine_source(source: SourceFile, context: SheriffContext) -> FileReport:
     """Violations in one text, and what its suppression comments silenced.
 
-    At the path of a generated file only the comparison with the compiler's text is made.
+    At the path of a generated file only the comparison with the compiler's text is made. What
+    other modules of the project hand on is known from `context.reexports` alone.
     """
     expected = context.generated.get(source.path)
     if expected is not None:
-        return _check_generated(source.path, source.text.encode("utf-8", "replace"), expected)
-    return _check_written(source, context)
+        return examine_generated(source.path, source.text.encode("utf-8", "replace"), expected)
+    return examine_written(source, context).report
 
 
 def check_project(
-    root: Path, context: SheriffContext, *, paths: Iterable[str | Path] | None = None
+    root: Path,
+    context: SheriffContext,
+    *,
+    paths: Iterable[str | Path] | None = None,
+    cache: Path | None = None,
 ) -> SheriffReport:
     """Violations in a project.
 
-    Every Python file is looked at, and every file that the lattice promises.
+    Every Python file is looked at, and every file that the lattice promises. What one file hands on
+    to another is followed among the files that are looked at.
 
     Args:
         root: the folder that holds `lattice.yaml`.
         context: what the code is checked against.
         paths: files and folders to look at, relative to `root` or absolute; None for all.
+        cache: folder in which results are kept for the next run; None to keep none. What it holds
+            is used only for files, a lattice and rules that are the same as then.
 
     Raises:
         SheriffError: a path is not in the project, or a folder cannot be listed.
@@ -104,14 +105,18 @@ def check_project(
     named = [path for path in chosen or () if files.is_file(path)]
     candidates = sorted({*files.python_files(), *promised, *named})
     selected = [path for path in candidates if chosen is None or _is_chosen(path, chosen)]
+    there = [path for path in selected if files.exists(path)]
+    with ReportCache.open(cache, context, is_whole=chosen is None) as known:
+        examined = examine_files(there, files, context, known)
+        examined |= _examine_again(examined, files, context, known)
     reports = [
-        _examine_file(path, files, context) if files.exists(path) else _missing(path, context)
+        examined[path].report if path in examined else examine_missing(path, context)
         for path in selected
     ]
     return SheriffReport(
         violations=tuple(itertools.chain.from_iterable(r.violations for r in reports)),
         suppressions=tuple(itertools.chain.from_iterable(r.suppressions for r in reports)),
-        files_checked=sum(files.exists(path) for path in selected),
+        files_checked=len(there),
     )
 
 
@@ -119,77 +124,17 @@ def _is_chosen(path: str, chosen: Iterable[str]) -> bool:
     return any(each in {".", path} or path.startswith(f"{each}/") for each in chosen)
 
 
-def _examine_file(path: str, files: ProjectFiles, context: SheriffContext) -> FileReport:
-    data = files.read(path)
-    if isinstance(data, Unparsable):
-        return _unparsable(path, data)
-    expected = context.generated.get(path)
-    if expected is not None:
-        return _check_generated(path, data, expected)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
-        problem = Unparsable(
-            message=f"this file is not UTF-8: {error.reason} at byte {error.start}.",
-            hint="Store the file as UTF-8.",
-            line=len(source_lines(before)),
-        )
-        return _unparsable(path, problem)
-    return _check_written(context.source_file(path, text), context)
-
-
-def _check_written(source: SourceFile, context: SheriffContext) -> FileReport:
-    rules = load_rules()
-    module_rules = [rule for rule in rules if isinstance(rule, ModuleRule)]
-    wanted = frozenset(itertools.chain.from_iterable(rule.node_types for rule in module_rules))
-    module = parse_module(source, wanted=wanted)
-    if isinstance(module, Unparsable):
-        return _unparsable(source.path, module, source.text)
-    found = [violation for rule in module_rules for violation in rule.check_module(module, context)]
-    remaining, used, complaints = apply_suppressions(
-        module, found, {rule.name: rule.suppressible for rule in rules}
-    )
-    for rule in rules:
-        if isinstance(rule, SuppressionRule):
-            remaining.extend(rule.check_suppressions(module, complaints))
-    return FileReport(violations=_sorted(remaining), suppressions=tuple(used))
-
-
-def _unparsable(path: str, problem: Unparsable, text: str = "") -> FileReport:
-    lines = source_lines(text)
-    excerpt = lines[problem.line - 1] if problem.line <= len(lines) else ""
-    return FileReport(
-        violations=_sorted(
-            violation
-            for rule in load_rules()
-            if isinstance(rule, UnparsableFileRule)
-            for violation in rule.check_unparsable(path, problem, excerpt)
-        )
-    )
-
-
-def _check_generated(path: str, actual: bytes, expected: str) -> FileReport:
-    return FileReport(
-        violations=_sorted(
-            violation
-            for rule in load_rules()
-            if isinstance(rule, GeneratedFileRule)
-            for violation in rule.check_generated(path, actual, expected)
-        )
-    )
-
-
-def _missing(path: str, context: SheriffContext) -> FileReport:
-    return FileReport(
-        violations=_sorted(
-            violation
-            for rule in load_rules()
-            if isinstance(rule, MissingFileRule)
-            for violation in rule.check_missing(path, context)
-        )
-    )
-
-
-def _sorted(violations: Iterable[Violation]) -> tuple[Violation, ...]:
-    return tuple(sorted(violations, key=lambda violation: violation.sort_key))
+def _examine_again(
+    examined: dict[str, Examination],
+    files: ProjectFiles,
+    context: SheriffContext,
+    known: ReportCache,
+) -> dict[str, Examination]:
+    """The files to which others hand on what is forbidden, checked with knowledge of that."""
+    if not any(each.hands_on for each in examined.values()):
+        return {}
+    links = {path: decode_links(each.links) for path, each in examined.items() if each.links}
+    reexports = find_reexports(links.values(), context.lattice.config.forbidden_imports)
+    reached = reached_by(reexports, links)
+    informed = dataclasses.replace(context, reexports=reexports)
+    return examine_files(reached, files, informed, known.informed_by(reexports))

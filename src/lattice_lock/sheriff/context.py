@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lattice_lock.core.schema import Lattice
+    from lattice_lock.sheriff.reexports import Reexports
 
 __all__ = ["SheriffContext", "SourceFile"]
 
@@ -41,10 +42,12 @@ class SheriffContext:
     Attributes:
         generated: per path, the text that the compiler would write now. Only files that the
             compiler owns belong here; scaffolds, which people edit, do not.
+        reexports: what modules of the project hand on although it is forbidden.
     """
 
     lattice: Lattice
     generated: Mapping[str, str] = field(default_factory=dict)
+    reexports: Reexports = field(default_factory=dict)
 
     def source_file(self, path: str, text: str) -> SourceFile:
         """The file at `path` with `text`, its module name derived from the source root."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lattice_lock.exceptions import SheriffError
 from lattice_lock.sheriff.module import MAX_SOURCE_BYTES, Unparsable
@@ -13,11 +13,19 @@ from lattice_lock.sheriff.module import MAX_SOURCE_BYTES, Unparsable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ProjectFiles"]
+__all__ = ["FileState", "ProjectFiles"]
 
 _SKIPPED_ANYWHERE: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
 _SKIPPED_AT_TOP: Final = frozenset({"build", "dist"})
 _VIRTUALENV_MARK: Final = "pyvenv.cfg"
+
+
+class FileState(NamedTuple):
+    """What the file system says about a file; the same for an unchanged file."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
 
 
 class ProjectFiles:
@@ -25,6 +33,7 @@ class ProjectFiles:
 
     def __init__(self, root: Path, *, source_root: str) -> None:
         self._root: Final = root.resolve()
+        self._prefix: Final = f"{self._root}{os.sep}"
         self._source_root: Final = PurePosixPath(source_root)
 
     def relative(self, path: str | Path) -> str:
@@ -103,6 +112,15 @@ class ProjectFiles:
 
     def _is_inside(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)
+
+    def state(self, path: str) -> FileState | None:
+        """State of the file at `path` now; None where there is none that can be looked at."""
+        try:
+            # Called for every file of a project: without a `Path` it takes a third of the time.
+            found = os.stat(f"{self._prefix}{path}")  # noqa: PTH116
+        except OSError:
+            return None
+        return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     def read(self, path: str) -> bytes | Unparsable:
         """The content of a file, or why it cannot be had."""

@@ -11,7 +11,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lattice_lock.sheriff.literals import assigned, fold
 from lattice_lock.sheriff.names import Names
+from lattice_lock.sheriff.newer_syntax import downgrade
 from lattice_lock.sheriff.scopes import Walk, absolute_module
 
 if TYPE_CHECKING:
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
     from lattice_lock.sheriff.context import SourceFile
     from lattice_lock.sheriff.scopes import Scope, ScopedNode
 
-__all__ = ["MAX_SOURCE_BYTES", "Module", "Span", "Unparsable", "parse_module", "source_lines"]
+__all__ = [
+    "MAX_SOURCE_BYTES",
+    "Module",
+    "Span",
+    "Unparsable",
+    "may_mention",
+    "parse_module",
+    "source_lines",
+]
 
 MAX_SOURCE_BYTES: Final = 4 * 1024 * 1024
 """Largest file that is read; CPython needs some hundred bytes of memory per byte parsed."""
@@ -61,6 +71,15 @@ def source_lines(text: str) -> list[str]:
     return _LINE_END.split(text)
 
 
+def may_mention(text: str, *identifiers: str) -> bool:
+    """Whether one of the identifiers can occur in a text; False is certain.
+
+    Python folds compatibility characters in identifiers (PEP 3131), so that a text outside ASCII
+    can name what it does not spell.
+    """
+    return not text.isascii() or any(identifier in text for identifier in identifiers)
+
+
 class Module:
     """One file: its tree, its names and the nodes that rules asked for.
 
@@ -68,6 +87,7 @@ class Module:
         source: the file as it was given.
         lines: its lines without line endings.
         annotations: every annotation expression with its scope, string annotations unparsed.
+        release: frees the tree; to be called when nothing more is asked of the module.
     """
 
     def __init__(
@@ -77,12 +97,24 @@ class Module:
         self.lines: Final = source_lines(source.text)
         parts = tuple(source.module.split("."))
         self._package: Final = parts if source.is_package else parts[:-1]
-        walk = Walk(tree, package=self._package, wanted=wanted)
+        walk = Walk(
+            tree,
+            package=self._package,
+            wanted=wanted,
+            # An assignment expression can bind a name anywhere.
+            expressions=":=" in source.text or any(issubclass(t, ast.expr) for t in wanted),
+        )
+        self.release: Final = walk.release
         self._nodes: Final = walk.nodes
         self.annotations: Final = walk.annotations
         self.scope: Final = walk.globals
         self._names: Final = Names(walk.globals)
         self._ascii: Final = source.text.isascii()
+
+    @property
+    def package(self) -> str:
+        """Dotted name of the package that relative imports start from."""
+        return ".".join(self._package)
 
     def nodes(self, *types: type[ast.AST]) -> Iterator[ScopedNode]:
         """The nodes of exactly these types; a rule must list them in its `node_types`."""
@@ -90,24 +122,24 @@ class Module:
             yield from self._nodes.get(kind, ())
 
     def mentions(self, identifier: str) -> bool:
-        """Whether `identifier` can occur; False is certain.
-
-        Python folds compatibility characters in identifiers (PEP 3131), so that a text outside
-        ASCII can name what it does not spell.
-        """
-        return not self._ascii or identifier in self.source.text
+        """Whether `identifier` can occur; False is certain."""
+        return may_mention(self.source.text, identifier)
 
     def resolve(self, expression: ast.expr, scope: Scope) -> frozenset[str]:
         """Absolute dotted names that a name or attribute may stand for, empty where unknown."""
         return self._names.resolve(expression, scope)
 
-    def literal(self, expression: ast.expr, scope: Scope) -> str | None:
-        """The string that an expression certainly is, or None."""
-        return self._names.literal(expression, scope)
+    def meanings(self, name: str) -> frozenset[str]:
+        """Absolute dotted names that a global name of the file may stand for."""
+        return self._names.resolve(ast.Name(name), self.scope)
+
+    def literals(self, expression: ast.expr, scope: Scope) -> frozenset[str]:
+        """The strings that an expression may be, empty where they are unknown."""
+        return fold(expression, scope)
 
     def assigned(self, expression: ast.expr, scope: Scope) -> tuple[ast.expr, Scope]:
         """Follow a name that is assigned exactly once to the expression that it was given."""
-        return self._names.assigned(expression, scope)
+        return assigned(expression, scope)
 
     def absolute(self, node: ast.ImportFrom) -> str | None:
         """Module that a `from ... import` reads, None where it leads out of the top package."""
@@ -163,11 +195,11 @@ def parse_module(source: SourceFile, *, wanted: frozenset[type[ast.AST]]) -> Mod
     if problem is not None:
         return problem
     try:
-        with warnings.catch_warnings():
-            # An invalid escape sequence is for a linter; as an error it would stop the parse.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(source.text, filename=source.path)
+        tree = _parse(source.text, source.path)
     except SyntaxError as error:
+        newer = _parse_newer(source)
+        if newer is not None:
+            return Module(source, newer, wanted)
         return Unparsable(
             message=f"Python cannot parse this file: {error.msg}.",
             hint="Correct the syntax; no other rule has looked at this file.",
@@ -180,6 +212,24 @@ def parse_module(source: SourceFile, *, wanted: frozenset[type[ast.AST]]) -> Mod
             hint="Split the deepest expression into named parts.",
         )
     return Module(source, tree, wanted)
+
+
+def _parse(text: str, path: str) -> ast.Module:
+    with warnings.catch_warnings():
+        # An invalid escape sequence is for a linter; as an error it would stop the parse.
+        warnings.simplefilter("ignore")
+        return ast.parse(text, filename=path)
+
+
+def _parse_newer(source: SourceFile) -> ast.Module | None:
+    """The tree of a file in a syntax that this Python does not know yet; None if it is none."""
+    text = downgrade(source.text)
+    if text is None or text == source.text:
+        return None
+    try:
+        return _parse(text, source.path)
+    except (SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def _unreadable(text: str) -> Unparsable | None:

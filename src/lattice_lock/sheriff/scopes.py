@@ -13,9 +13,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["Alias", "Binding", "Imported", "Scope", "ScopedNode", "Walk", "absolute_module"]
+__all__ = [
+    "Alias",
+    "Binding",
+    "Declared",
+    "Imported",
+    "Item",
+    "Scope",
+    "ScopedNode",
+    "Walk",
+    "absolute_module",
+]
 
 ScopeKind: TypeAlias = Literal["module", "class", "function", "comprehension", "type parameters"]
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -28,23 +38,52 @@ class Imported(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """The expression that an assignment gives to a name, and where it is evaluated."""
+    """The expression that an assignment gives to a name, and where both are evaluated."""
 
     value: ast.expr
     scope: Scope
+    annotation: ast.expr | None = None
 
 
-Binding: TypeAlias = Imported | Alias | None
+class Declared(NamedTuple):
+    """The type that a parameter, or a name without a value, is declared to have."""
+
+    annotation: ast.expr
+    scope: Scope
+
+
+class Item(NamedTuple):
+    """The expression over which a loop runs that binds a name to each of its elements."""
+
+    container: ast.expr
+    scope: Scope
+
+
+Binding: TypeAlias = Imported | Alias | Item | Declared | None
 """What one statement binds a name to; None where it can be anything."""
 
 
 class Scope:
-    """A block in which names are bound, and the block around it."""
+    """A block in which names are bound, and the block around it.
 
-    __slots__ = ("bindings", "global_names", "kind", "nonlocal_names", "parent", "stars")
+    `is_coroutine` is True for the body of an `async def` itself.
+    """
 
-    def __init__(self, kind: ScopeKind, parent: Scope | None = None) -> None:
+    __slots__ = (
+        "bindings",
+        "global_names",
+        "is_coroutine",
+        "kind",
+        "nonlocal_names",
+        "parent",
+        "stars",
+    )
+
+    def __init__(
+        self, kind: ScopeKind, parent: Scope | None = None, *, is_coroutine: bool = False
+    ) -> None:
         self.kind: Final = kind
+        self.is_coroutine: Final = is_coroutine
         self.parent: Final = parent
         self.bindings: Final[dict[str, list[Binding]]] = {}
         self.stars: Final[list[str]] = []
@@ -81,22 +120,35 @@ class Walk:
     """What one walk over a file's tree found.
 
     Attributes:
-        nodes: the nodes of the wanted types, in no particular order.
+        nodes: the nodes of the wanted types, in no particular order; where `expressions` is False,
+            those within expressions are left out.
         annotations: every annotation and declared type alias; strings are not yet parsed.
         globals: the scope of the module itself.
     """
 
     def __init__(
-        self, tree: ast.Module, *, package: tuple[str, ...], wanted: frozenset[type[ast.AST]]
+        self,
+        tree: ast.Module,
+        *,
+        package: tuple[str, ...],
+        wanted: frozenset[type[ast.AST]],
+        expressions: bool = True,
     ) -> None:
         self.globals: Final = Scope("module")
         self.nodes: Final[defaultdict[type[ast.AST], list[ScopedNode]]] = defaultdict(list)
         self.annotations: Final[list[tuple[ast.expr, Scope]]] = []
         self._package: Final = package
+        self._expressions: Final = expressions
+        self._fields: Final = _FIELDS if expressions else _STATEMENT_FIELDS
         self._scopes: Final[list[Scope]] = [self.globals]
         self._stack: Final[list[ScopedNode]] = [(tree, self.globals)]
         self._run(wanted)
         self._settle_globals_and_nonlocals()
+
+    def release(self) -> None:
+        """Let go of what the names stand for, so that the tree is freed without a search for it."""
+        for scope in self._scopes:
+            scope.bindings.clear()
 
     def _run(self, wanted: frozenset[type[ast.AST]]) -> None:
         stack, handlers = self._stack, self._HANDLERS
@@ -114,9 +166,10 @@ class Walk:
 
     def _push_fields(self, node: ast.AST, scope: Scope) -> None:
         stack = self._stack
-        for name in node._fields:
+        for name in self._fields[type(node)]:
             value = getattr(node, name, None)
-            if isinstance(value, list):
+            if value.__class__ is list:
+                # A list may hold None, as the keys of a dict do, or names, as `global` does.
                 stack.extend([(item, scope) for item in value if isinstance(item, ast.AST)])
             elif isinstance(value, ast.AST):
                 stack.append((value, scope))
@@ -124,15 +177,19 @@ class Walk:
     def _push(self, nodes: Iterable[ast.AST | None], scope: Scope) -> None:
         self._stack.extend([(node, scope) for node in nodes if node is not None])
 
-    def _open(self, kind: ScopeKind, parent: Scope) -> Scope:
-        scope = Scope(kind, parent)
+    def _evaluate(self, expressions: Iterable[ast.AST | None], scope: Scope) -> None:
+        if self._expressions:
+            self._push(expressions, scope)
+
+    def _open(self, kind: ScopeKind, parent: Scope, *, is_coroutine: bool = False) -> Scope:
+        scope = Scope(kind, parent, is_coroutine=is_coroutine)
         self._scopes.append(scope)
         return scope
 
     def _annotate(self, annotation: ast.expr | None, scope: Scope) -> None:
         if annotation is not None:
             self.annotations.append((annotation, scope))
-            self._stack.append((annotation, scope))
+            self._evaluate([annotation], scope)
 
     def _type_parameters(self, node: ast.AST, scope: Scope) -> Scope:
         # Python 3.11 has no `type_params` yet.
@@ -142,38 +199,41 @@ class Walk:
         inner = self._open("type parameters", scope)
         for parameter in parameters:
             inner.bind(parameter.name)
-        self._push(parameters, inner)
+        self._evaluate(parameters, inner)
         return inner
 
     def _function(self, node: FunctionNode, scope: Scope) -> None:
         scope.bind(node.name)
-        self._push(node.decorator_list, scope)
+        self._evaluate(node.decorator_list, scope)
         around = self._type_parameters(node, scope)
         self._annotate(node.returns, around)
-        self._push(node.body, self._parameters(node.args, outer=scope, around=around))
+        inner = self._open("function", around, is_coroutine=isinstance(node, ast.AsyncFunctionDef))
+        self._parameters(node.args, outer=scope, around=around, inner=inner)
+        self._push(node.body, inner)
 
     def _lambda(self, node: ast.Lambda, scope: Scope) -> None:
-        self._push([node.body], self._parameters(node.args, outer=scope, around=scope))
+        inner = self._open("function", scope)
+        self._parameters(node.args, outer=scope, around=scope, inner=inner)
+        self._push([node.body], inner)
 
-    def _parameters(self, arguments: ast.arguments, *, outer: Scope, around: Scope) -> Scope:
-        inner = self._open("function", around)
-        self._push([*arguments.defaults, *arguments.kw_defaults], outer)
-        stars = [arguments.vararg, arguments.kwarg]
-        for argument in (
-            *arguments.posonlyargs,
-            *arguments.args,
-            *arguments.kwonlyargs,
-            *(star for star in stars if star is not None),
-        ):
-            inner.bind(argument.arg)
+    def _parameters(
+        self, arguments: ast.arguments, *, outer: Scope, around: Scope, inner: Scope
+    ) -> None:
+        self._evaluate([*arguments.defaults, *arguments.kw_defaults], outer)
+        for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            annotation = argument.annotation
+            inner.bind(argument.arg, None if annotation is None else Declared(annotation, around))
             self._annotate(argument.annotation, around)
-        return inner
+        for star in (arguments.vararg, arguments.kwarg):
+            if star is not None:
+                inner.bind(star.arg)
+                self._annotate(star.annotation, around)
 
     def _class(self, node: ast.ClassDef, scope: Scope) -> None:
         scope.bind(node.name)
-        self._push(node.decorator_list, scope)
+        self._evaluate(node.decorator_list, scope)
         around = self._type_parameters(node, scope)
-        self._push([*node.bases, *node.keywords], around)
+        self._evaluate([*node.bases, *node.keywords], around)
         self._push(node.body, self._open("class", around))
 
     def _comprehension(
@@ -183,9 +243,25 @@ class Walk:
         first, *others = node.generators
         # The outermost iterable is evaluated before the comprehension's own scope exists.
         self._push([first.iter], scope)
-        self._push([first.target, *first.ifs, *others], inner)
+        self._target(first.target, first.iter, scope, inner)
+        self._push(first.ifs, inner)
+        for generator in others:
+            self._push([generator.iter, *generator.ifs], inner)
+            self._target(generator.target, generator.iter, inner, inner)
         results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         self._push(results, inner)
+
+    def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> None:
+        self._evaluate([node.iter], scope)
+        self._push([*node.body, *node.orelse], scope)
+        self._target(node.target, node.iter, scope, scope)
+
+    def _target(self, target: ast.expr, container: ast.expr, outer: Scope, inner: Scope) -> None:
+        """Bind in `inner` what a loop over `container`, evaluated in `outer`, binds."""
+        if isinstance(target, ast.Name):
+            inner.bind(target.id, Item(container, outer))
+        else:
+            self._push([target], inner)
 
     def _import(self, node: ast.Import, scope: Scope) -> None:
         for alias in node.names:
@@ -208,7 +284,7 @@ class Walk:
                 scope.bind(alias.asname or alias.name, Imported(name))
 
     def _assign(self, node: ast.Assign, scope: Scope) -> None:
-        self._push([node.value], scope)
+        self._evaluate([node.value], scope)
         for target in node.targets:
             if isinstance(target, ast.Name):
                 scope.bind(target.id, Alias(node.value, scope))
@@ -219,14 +295,14 @@ class Walk:
         self._annotate(node.annotation, scope)
         if node.value is not None and _names_type_alias(node.annotation):
             self.annotations.append((node.value, scope))
-        self._push([node.value], scope)
+        self._evaluate([node.value], scope)
         if not isinstance(node.target, ast.Name):
             self._push([node.target], scope)
         elif node.value is not None:
-            scope.bind(node.target.id, Alias(node.value, scope))
+            scope.bind(node.target.id, Alias(node.value, scope, node.annotation))
         elif scope.kind == "function":
             # Elsewhere a bare annotation binds nothing; here it makes the name local.
-            scope.bind(node.target.id)
+            scope.bind(node.target.id, Declared(node.annotation, scope))
 
     def _type_alias(self, node: ast.AST, scope: Scope) -> None:
         # Python 3.11 has no `type X = ...` statement yet, nor a class for it.
@@ -290,6 +366,8 @@ class Walk:
             ast.SetComp: _comprehension,
             ast.DictComp: _comprehension,
             ast.GeneratorExp: _comprehension,
+            ast.For: _for,
+            ast.AsyncFor: _for,
             ast.Import: _import,
             ast.ImportFrom: _import_from,
             ast.Assign: _assign,
@@ -307,6 +385,43 @@ class Walk:
             **({ast.TypeAlias: _type_alias} if hasattr(ast, "TypeAlias") else {}),
         }
     )
+
+
+_NO_NODES: Final = frozenset(
+    {"arg", "attr", "conversion", "ctx", "id", "is_async", "kind", "level", "lineno", "module"}
+    | {"name", "names", "op", "ops", "rest", "simple", "str", "tag", "type_comment"}
+)
+"""Fields that hold no node below which anything matters."""
+
+
+def _child_fields() -> Iterator[tuple[type[ast.AST], tuple[str, ...]]]:
+    for kind in vars(ast).values():
+        if isinstance(kind, type) and issubclass(kind, ast.AST):
+            yield kind, tuple(name for name in kind._fields if name not in _NO_NODES)
+
+
+_FIELDS: Final[Mapping[type[ast.AST], tuple[str, ...]]] = MappingProxyType(dict(_child_fields()))
+"""What to follow of each node."""
+
+_STATEMENT_FIELDS: Final[Mapping[type[ast.AST], tuple[str, ...]]] = MappingProxyType(
+    {
+        **_FIELDS,
+        ast.Assert: (),
+        ast.AsyncWith: ("items", "body"),
+        ast.AugAssign: ("target",),
+        ast.ExceptHandler: ("body",),
+        ast.Expr: (),
+        ast.If: ("body", "orelse"),
+        ast.Match: ("cases",),
+        ast.match_case: ("pattern", "body"),
+        ast.Raise: (),
+        ast.Return: (),
+        ast.While: ("body", "orelse"),
+        ast.With: ("items", "body"),
+        ast.withitem: ("optional_vars",),
+    }
+)
+"""What to follow of each node where only statements count."""
 
 
 def _names_type_alias(annotation: ast.expr) -> bool:

@@ -1,4 +1,8 @@
-"""Suppression comments: `# lattice:ignore[rule-name] reason`.
+"""Suppression comments: `# lattice:ignore[rule-name] until=2027-01-31 owner=anna reason`.
+
+`until` and `owner` may be left out; they stand before the reason, in any order. The date is the
+last day on which the comment counts. What a comment means does not depend on the day it is read:
+`lattice_lock.sheriff.audit` compares it with a date.
 
 A comment at the end of a line covers what is reported on that line. On the first or the last line
 of a statement that spans several lines it covers the whole statement; of a compound statement
@@ -13,22 +17,29 @@ import re
 import tokenize
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lattice_lock.sheriff.module import Span
-from lattice_lock.sheriff.rule import Complaint
+from lattice_lock.sheriff.rule import Complaint, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from lattice_lock.sheriff.module import Module
-    from lattice_lock.sheriff.rule import Violation
 
 __all__ = ["Suppression", "apply_suppressions"]
 
 _OPENING: Final = re.compile(r"#+\s*lattice\s*[:-]\s*ignore", re.IGNORECASE)
 _WELL_FORMED: Final = re.compile(r"# ?lattice:ignore\[(?P<rules>[^\[\]]*)\](?P<reason>.*)")
 _RULE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
+_FIELD: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>\S*)\s*")
+_MISPLACED_FIELD: Final = re.compile(r"(?<!\S)(?P<name>until|owner)=", re.IGNORECASE)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_OWNER: Final = re.compile(r"@?\w[\w.+/@-]*")
+"""A name, an address or a team, such as `anna`, `anna@example.com` or `@shop/payments`."""
+
+_FORM: Final = "Write `# lattice:ignore[rule-name] until=2027-01-31 owner=anna reason`."
 _NEXT_COMMENT: Final = re.compile(r"\s#\s*[A-Za-z]")
 """Where the reason ends and another tool's comment begins; `#123` belongs to the reason."""
 
@@ -42,24 +53,41 @@ class Suppression:
     """One rule silenced by one comment, for the audit report.
 
     Attributes:
-        line: where the comment stands.
-        suppressed: number of violations that it silenced, at least 1.
+        span: where the comment stands.
+        excerpt: the line on which it stands.
+        owner: who answers for it, None where it does not say.
+        until: last day on which it counts, None for always.
+        silenced: the violations that it silenced, at least one.
     """
 
     file: str
-    line: int
+    span: Span
+    excerpt: str
     rule: str
     reason: str
-    suppressed: int
+    owner: str | None = None
+    until: date | None = None
+    silenced: tuple[Violation, ...]
 
-    def to_dict(self) -> dict[str, str | int]:
-        """The fields as plain JSON values."""
+    @property
+    def line(self) -> int:
+        """Line of the comment."""
+        return self.span.line
+
+    def is_expired(self, today: date) -> bool:
+        """Whether it no longer counts."""
+        return self.until is not None and self.until < today
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """The fields of the report as plain JSON values."""
         return {
             "file": self.file,
             "line": self.line,
             "rule": self.rule,
             "reason": self.reason,
-            "suppressed": self.suppressed,
+            "owner": self.owner,
+            "until": None if self.until is None else self.until.isoformat(),
+            "suppressed": len(self.silenced),
         }
 
 
@@ -75,6 +103,8 @@ class _Directive(NamedTuple):
     lines: range
     rules: tuple[str, ...]
     reason: str
+    owner: str | None
+    until: date | None
 
 
 def apply_suppressions(
@@ -111,10 +141,13 @@ def apply_suppressions(
             used.append(
                 Suppression(
                     file=module.source.path,
-                    line=directive.span.line,
+                    span=directive.span,
+                    excerpt=module.excerpt(directive.span.line),
                     rule=rule,
                     reason=directive.reason,
-                    suppressed=len(hits),
+                    owner=directive.owner,
+                    until=directive.until,
+                    silenced=tuple(hits),
                 )
             )
     return [v for v in violations if id(v) not in silenced], used, complaints
@@ -178,14 +211,51 @@ def _parse(comment: _Comment) -> _Directive | Complaint:
             "this comment does not say what it ignores.",
             "Write `# lattice:ignore[rule-name] reason`.",
         )
-    reason = _NEXT_COMMENT.split(match["reason"], maxsplit=1)[0].strip()
-    if not any(character.isalnum() for character in reason):
+    text = _NEXT_COMMENT.split(match["reason"], maxsplit=1)[0].strip()
+    fields: dict[str, str] = {}
+    while field := _FIELD.match(text):
+        name, value = field.groups()
+        problem = _field_problem(name, value, known=fields)
+        if problem is not None:
+            return Complaint(comment.span, problem, _FORM)
+        fields[name] = value
+        text = text[field.end() :]
+    if misplaced := _MISPLACED_FIELD.search(text):
+        return Complaint(
+            comment.span,
+            f"`{misplaced['name']}=` stands in the reason, where it does not count.",
+            f"Put it directly after the bracket. {_FORM}",
+        )
+    if not any(character.isalnum() for character in text):
         return Complaint(
             comment.span,
             f"this comment ignores {', '.join(names)} without a reason.",
             "Say after the bracket why the rule may be broken here.",
         )
-    return _Directive(comment.span, comment.lines, tuple(dict.fromkeys(names)), reason)
+    until = date.fromisoformat(fields["until"]) if "until" in fields else None
+    rules = tuple(dict.fromkeys(names))
+    return _Directive(comment.span, comment.lines, rules, text, fields.get("owner"), until)
+
+
+def _field_problem(name: str, value: str, *, known: Container[str]) -> str | None:
+    """What is wrong with `name=value` before a reason."""
+    if name not in {"until", "owner"}:
+        return f"there is no `{name}=`; a comment may say `until=` and `owner=`."
+    if name in known:
+        return f"this comment says `{name}=` twice."
+    if name == "owner" and not _OWNER.fullmatch(value):
+        return f"`{value}` is not a name, an address or a team."
+    if name == "until" and not _is_date(value):
+        return f"`{value}` is not a date."
+    return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return _DATE.fullmatch(text) is not None
 
 
 def _comments(module: Module) -> Iterator[_Comment]:

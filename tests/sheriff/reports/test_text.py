@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lattice_lock.sheriff.baseline import HeldBack, Obsolete
 from lattice_lock.sheriff.checker import SheriffReport
+from lattice_lock.sheriff.module import Span
 from lattice_lock.sheriff.reports.text import render_report, render_violation
 from lattice_lock.sheriff.suppressions import Suppression
 
@@ -72,7 +74,9 @@ def test_source_cannot_drive_the_terminal(check: Check) -> None:
 
 def test_the_summary_counts(check: Check) -> None:
     """The last line counts violations, files and suppressions."""
-    suppression = Suppression(file="a.py", line=1, rule="r", reason="why", suppressed=1)
+    suppression = Suppression(
+        file="a.py", span=Span(1, 1, 1, 5), excerpt="", rule="r", reason="why", silenced=()
+    )
     clean = SheriffReport(violations=(), suppressions=(), files_checked=1)
     assert render_report(clean) == "no violations, 1 file checked."
     dirty = SheriffReport(
@@ -83,3 +87,16 @@ def test_the_summary_counts(check: Check) -> None:
     *blocks, summary = render_report(dirty).split("\n\n")
     assert len(blocks) == 3
     assert summary == "3 violations in 2 files, 3 files checked, 2 suppressions in use."
+
+
+def test_the_summary_says_what_the_baseline_does() -> None:
+    """What is held back is counted, and what is held back for nothing is named with a way out."""
+    clean = SheriffReport(violations=(), suppressions=(), files_checked=1)
+    held_back = HeldBack(count=1, obsolete=(Obsolete(file="a\x1b.py", rule="r", count=2),))
+    assert render_report(clean, held_back) == (
+        "The baseline holds violations that are gone:\n"
+        "  a\ufffd.py r (2)\n"
+        "  hint: Write it anew with `lattice-lock sheriff --write-baseline`.\n"
+        "\n"
+        "no violations, 1 file checked, 1 violation held back by the baseline."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option,
 from lattice_lock.core.drift import Drift, DriftKind
 from lattice_lock.core.workspace import open_workspace
 from lattice_lock.gauntlet.contracts import run_project
+from lattice_lock.sheriff.audit import expire
+from lattice_lock.sheriff.baseline import HeldBack, load_baseline
 from lattice_lock.sheriff.checker import SheriffContext, SheriffReport, check_project
 from lattice_lock.sheriff.reports.json import report_to_dict
 from lattice_lock.sheriff.reports.text import render_report
@@ -30,6 +33,7 @@ __all__ = ["command"]
 class _Result:
     drift: tuple[Drift, ...]
     sheriff: SheriffReport
+    held_back: HeldBack
     gauntlet: Mapping[str, GauntletReport]
 
     @property
@@ -41,7 +45,7 @@ class _Result:
         return {
             "passed": self.passed,
             "drift": self.drift,
-            "sheriff": report_to_dict(self.sheriff),
+            "sheriff": report_to_dict(self.sheriff, self.held_back),
             "gauntlet": {name: report.to_dict() for name, report in self.gauntlet.items()},
         }
 
@@ -61,7 +65,9 @@ def command(
     workspace = open_workspace(path)
     drift = workspace.drift()
     context = SheriffContext(lattice=workspace.lattice, generated=workspace.generated)
-    sheriff = check_project(workspace.project.root, context)
+    root = workspace.project.root
+    found = expire(check_project(root, context), today=datetime.now(UTC).date())
+    sheriff, held_back = load_baseline(root).apply(found, whole=True)
     note(f"Judging {len(workspace.compilation.contracts)} interfaces ...")
     gauntlet = asyncio.run(
         run_project(workspace, (), seed=seed, allow_unsandboxed=allow_unsandboxed)
@@ -71,15 +77,15 @@ def command(
     distinct = tuple(
         one for one in drift if one.kind is not DriftKind.GENERATED or one.path not in reported
     )
-    result = _Result(drift=distinct, sheriff=sheriff, gauntlet=gauntlet)
+    result = _Result(drift=distinct, sheriff=sheriff, held_back=held_back, gauntlet=gauntlet)
     emit(result.to_dict(), output_format, text=lambda: _text(result))
     return ExitCode.OK if result.passed else ExitCode.FINDINGS
 
 
 def _text(result: _Result) -> str:
     parts = [f"{one.path}: {one.message}.\n  {one.hint}" for one in result.drift]
-    if not result.sheriff.is_clean:
-        parts.append(render_report(result.sheriff).rstrip())
+    if not result.sheriff.is_clean or result.held_back != HeldBack():
+        parts.append(render_report(result.sheriff, result.held_back))
     parts.append(render_reports(result.gauntlet))
     parts.append(_verdict(result))
     return "\n\n".join(parts)

@@ -23,9 +23,17 @@
           "line": 9,                    where the comment stands
           "rule": "forbidden-import",
           "reason": "...",
+          "owner": "anna",              who answers for it, or null
+          "until": "2027-01-31",        last day on which it counts, or null
           "suppressed": 1               number of violations that it silenced
         }
-      ]
+      ],
+      "held_back": {
+        "count": 2,                     number of violations that the baseline keeps out
+        "obsolete": [                   what the baseline holds although it is gone
+          {"file": "src/shop.py", "rule": "forbidden-import", "count": 1}
+        ]
+      }
     }
 
 Violations are ordered by file, line, column and identifier. Fields may be added within a version;
@@ -34,7 +42,10 @@ a field that is removed or changes its meaning makes a new version.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
+
+from lattice_lock.sheriff.baseline import HeldBack
 
 if TYPE_CHECKING:
     from lattice_lock.sheriff.checker import SheriffReport
@@ -42,13 +53,18 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT_VERSION", "report_to_dict"]
 
 FORMAT_VERSION: Final = 1
+_NOTHING: Final = HeldBack()
 
 
-def report_to_dict(report: SheriffReport) -> dict[str, object]:
+def report_to_dict(report: SheriffReport, held_back: HeldBack = _NOTHING) -> dict[str, object]:
     """The report as plain JSON values."""
     return {
         "version": FORMAT_VERSION,
         "files_checked": report.files_checked,
         "violations": [violation.to_dict() for violation in report.violations],
         "suppressions": [suppression.to_dict() for suppression in report.suppressions],
+        "held_back": {
+            "count": held_back.count,
+            "obsolete": [asdict(each) for each in held_back.obsolete],
+        },
     }

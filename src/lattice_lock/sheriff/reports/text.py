@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from lattice_lock.sheriff.baseline import HeldBack
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,14 +21,18 @@ _EXCERPT_WIDTH: Final = 120
 _LEAD: Final = 40
 """Characters shown before the fault where a line is cut."""
 
+_NOTHING: Final = HeldBack()
+
 _WIDE: Final = frozenset("WF")
 """East Asian widths of characters that take two columns in a terminal."""
 
 
-def render_report(report: SheriffReport) -> str:
+def render_report(report: SheriffReport, held_back: HeldBack = _NOTHING) -> str:
     """Every violation with its source line, and a summary; no line break at the end."""
     blocks = [render_violation(violation) for violation in report.violations]
-    return "\n\n".join([*blocks, _summary(report)])
+    if held_back.obsolete:
+        blocks.append(_obsolete(held_back))
+    return "\n\n".join([*blocks, _summary(report, held_back)])
 
 
 def render_violation(violation: Violation) -> str:
@@ -74,7 +80,17 @@ def _printable(text: str) -> str:
     )
 
 
-def _summary(report: SheriffReport) -> str:
+def _obsolete(held_back: HeldBack) -> str:
+    """What the baseline holds for nothing, and how to be rid of it."""
+    lines = ["The baseline holds violations that are gone:"]
+    lines += [
+        _printable(f"  {each.file} {each.rule} ({each.count})") for each in held_back.obsolete
+    ]
+    lines.append("  hint: Write it anew with `lattice-lock sheriff --write-baseline`.")
+    return "\n".join(lines)
+
+
+def _summary(report: SheriffReport, held_back: HeldBack) -> str:
     files = len({violation.file for violation in report.violations})
     parts = [f"{_count(report.files_checked, 'file')} checked"]
     if report.violations:
@@ -84,6 +100,8 @@ def _summary(report: SheriffReport) -> str:
         parts.insert(0, "no violations")
     if report.suppressions:
         parts.append(f"{_count(len(report.suppressions), 'suppression')} in use")
+    if held_back.count:
+        parts.append(f"{_count(held_back.count, 'violation')} held back by the baseline")
     return ", ".join(parts) + "."
 
 

@@ -8,31 +8,29 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from typing_extensions import override
 
 from lattice_lock.sheriff.annotations import annotation_names
+from lattice_lock.sheriff.imports import (
+    DYNAMIC_NODE_TYPES,
+    STATEMENT_NODE_TYPES,
+    dynamic_imports,
+    may_import_dynamically,
+    statement_imports,
+)
+from lattice_lock.sheriff.module import may_mention
 from lattice_lock.sheriff.names import BUILTIN_NAMES
+from lattice_lock.sheriff.reexports import covering, forbidden_names
 from lattice_lock.sheriff.rule import ModuleRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lattice_lock.sheriff.context import SheriffContext
+    from lattice_lock.sheriff.context import SheriffContext, SourceFile
+    from lattice_lock.sheriff.imports import ImportedName
     from lattice_lock.sheriff.module import Module
+    from lattice_lock.sheriff.reexports import Reexports
     from lattice_lock.sheriff.rule import Violation
     from lattice_lock.sheriff.scopes import Scope
 
 __all__ = ["ForbiddenImport"]
-
-_IMPORTERS: Final = frozenset(
-    {
-        "builtins.__import__",
-        "importlib.__import__",
-        "importlib.import_module",
-        "pkgutil.resolve_name",
-        "runpy.run_module",
-    }
-)
-"""Functions that import the module whose name is their first argument."""
-
-_NAME_KEYWORDS: Final = ("name", "mod_name")
 
 _TYPE_TESTS: Final = frozenset({"builtins.isinstance", "builtins.issubclass"})
 
@@ -41,10 +39,23 @@ class ForbiddenImport(ModuleRule):
     """Reports use of a module or built-in that `config.forbidden_imports` lists.
 
     A listed module is forbidden with everything below it: `requests` covers `requests.adapters`,
-    not `requests_html`. It is found in `import` and `from ... import` at any place (in functions,
-    in `try`, under `TYPE_CHECKING`), under any alias, through relative imports, and where its name
-    is a literal handed to `importlib.import_module`, `__import__`, `runpy.run_module` or
-    `pkgutil.resolve_name`, themselves under any alias.
+    not `requests_html`. It is found in
+
+    - `import` and `from ... import` at any place (in functions, in `try`, under `TYPE_CHECKING`),
+      under any alias, and through relative imports;
+    - calls that import, find or hand out a module by name: `importlib.import_module`,
+      `__import__`, `importlib.util.find_spec` and `spec_from_*`, `importlib.resources`, `pkgutil`,
+      `runpy.run_module`, `pydoc.locate`, `pytest.importorskip`, `sys.modules`; under any alias,
+      read by `getattr`, `vars` or `__dict__`, handed to `map` or `functools.partial`;
+    - text that is handed to `exec`, `eval` or `compile`;
+    - names that another module of the project hands on: where `wire.py` says `import requests`,
+      `from wire import requests` and `wire.requests` are reported with the way they take. A module
+      that only calls functions of `wire` is not: that is what a module around a driver is for.
+
+    The name may be put together from literals: by `+`, `%s`, f-strings, `join`, `format`,
+    `replace`, slices, constants of the file and loops over them. What is known only when the code
+    runs (a parameter, a file, the environment) is not found, nor is `importlib.metadata`, which
+    reads names of distributions and imports nothing.
 
     The name of a built-in, such as `float`, forbids it in annotations (written as strings too), as
     a base class, in calls, and handed to a call as an argument. Testing for it with `isinstance`
@@ -62,9 +73,22 @@ class ForbiddenImport(ModuleRule):
 
     id: ClassVar[str] = "LLS001"
     name: ClassVar[str] = "forbidden-import"
-    node_types: ClassVar[frozenset[type[ast.AST]]] = frozenset(
-        {ast.Import, ast.ImportFrom, ast.Call, ast.ClassDef}
+    node_types: ClassVar[frozenset[type[ast.AST]]] = (
+        STATEMENT_NODE_TYPES | DYNAMIC_NODE_TYPES | {ast.Attribute, ast.ClassDef}
     )
+
+    @override
+    def wanted(self, source: SourceFile, context: SheriffContext) -> frozenset[type[ast.AST]]:
+        forbidden = context.lattice.config.forbidden_imports
+        if not forbidden:
+            return frozenset()
+        wanted = STATEMENT_NODE_TYPES | {ast.ClassDef}
+        builtin = [name for name in forbidden if name in BUILTIN_NAMES]
+        if may_import_dynamically(source.text) or may_mention(source.text, *builtin):
+            wanted |= DYNAMIC_NODE_TYPES
+        if context.reexports:
+            wanted |= DYNAMIC_NODE_TYPES | {ast.Attribute}
+        return wanted
 
     @override
     def check_module(self, module: Module, context: SheriffContext) -> Iterator[Violation]:
@@ -72,9 +96,10 @@ class ForbiddenImport(ModuleRule):
         if not forbidden:
             return
         builtin = frozenset(f"builtins.{name}" for name in forbidden if name in BUILTIN_NAMES)
-        check = _Check(self, module, frozenset(forbidden) | builtin, builtin)
-        yield from check.imports()
-        yield from check.importing_calls()
+        check = _Check(self, module, forbidden_names(forbidden), builtin)
+        yield from check.imports(context.reexports)
+        if context.reexports:
+            yield from check.reexported_attributes(context.reexports)
         if any(module.mentions(name.removeprefix("builtins.")) for name in builtin):
             yield from check.annotations()
             yield from check.builtin_uses()
@@ -98,63 +123,65 @@ class _Check:
         self._forbidden: Final = forbidden
         self._builtin: Final = builtin
 
-    def imports(self) -> Iterator[Violation]:
-        for node, _ in self._module.nodes(ast.Import, ast.ImportFrom):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from self._import(alias, alias.name)
-            elif isinstance(node, ast.ImportFrom):
-                yield from self._import_from(node)
-
-    def _import_from(self, node: ast.ImportFrom) -> Iterator[Violation]:
-        source = self._module.absolute(node)
-        if not source:
-            return
-        if _covering(source, self._forbidden):
-            yield from self._import(node, source)
-            return
-        for alias in node.names:
-            # What is imported may be a module too.
-            yield from self._import(alias, f"{source}.{alias.name}")
+    def imports(self, reexports: Reexports) -> Iterator[Violation]:
+        last = {name.rpartition(".")[2] for name in self._forbidden}
+        # What a statement imports is spelt in it.
+        spelt = reexports or may_mention(self._module.source.text, *last)
+        for imported in statement_imports(self._module) if spelt else ():
+            if covering(imported.name, self._forbidden):
+                yield from self._import(imported.node, imported.name)
+                continue
+            for alias, name in imported.members:
+                # What is imported may be a module too.
+                yield from self._import(alias, name)
+            yield from self._reexported_members(imported, reexports)
+        seen: set[tuple[int, str | None]] = set()
+        for imported in dynamic_imports(self._module):
+            key = id(imported.node), covering(imported.name, self._forbidden)
+            if key not in seen:
+                seen.add(key)
+                yield from self._import(imported.node, imported.name)
 
     def _import(self, node: ast.stmt | ast.alias | ast.expr, name: str) -> Iterator[Violation]:
-        covering = _covering(name, self._forbidden)
-        if covering is not None:
-            reason = "it" if covering == name else f"`{covering}`"
+        listed = covering(name, self._forbidden)
+        if listed is not None:
+            reason = "it" if listed == name else f"`{listed}`"
             yield self._violation(
-                node, f"`{name}` may not be imported: the lattice forbids {reason}.", covering
+                node, f"`{name}` may not be imported: the lattice forbids {reason}.", listed
             )
 
-    def importing_calls(self) -> Iterator[Violation]:
-        if not any(self._module.mentions(name.rpartition(".")[2]) for name in _IMPORTERS):
-            return
-        for node, scope in self._module.nodes(ast.Call):
-            if isinstance(node, ast.Call):
-                importers = self._module.resolve(node.func, scope) & _IMPORTERS
-                name = self._imported_name(node, scope) if importers else None
-                if name is not None:
-                    yield from self._import(node, name)
+    def _reexported_members(
+        self, imported: ImportedName, reexports: Reexports
+    ) -> Iterator[Violation]:
+        held = reexports.get(imported.name, {})
+        for alias, name in imported.members if held else ():
+            if alias.name in held:
+                yield self._reexport(alias, name, (imported.name, *held[alias.name]))
 
-    def _imported_name(self, call: ast.Call, scope: Scope) -> str | None:
-        """Absolute name that a call of an importer imports, where it is a literal."""
-        name = self._literal_argument(call, scope, 0, _NAME_KEYWORDS)
-        if name is None or not name.startswith("."):
-            return name and name.replace(":", ".")
-        package = self._literal_argument(call, scope, 1, ("package",))
-        if package is None:
-            return None
-        bare = name.lstrip(".")
-        kept = package.split(".")
-        kept = kept[: len(kept) - (len(name) - len(bare) - 1)]
-        return ".".join([*kept, bare] if bare else kept)
+    def reexported_attributes(self, reexports: Reexports) -> Iterator[Violation]:
+        """Names that are read from a module of the project as its attributes."""
+        seen: set[tuple[int, int]] = set()
+        for node, scope in self._module.nodes(ast.Attribute, ast.Call, ast.Subscript):
+            if not isinstance(node, ast.expr) or isinstance(getattr(node, "ctx", None), ast.Store):
+                continue
+            for meaning in sorted(self._module.resolve(node, scope)):
+                module, _, name = meaning.rpartition(".")
+                place = node.lineno, node.col_offset
+                if name in reexports.get(module, {}) and place not in seen:
+                    seen.add(place)
+                    yield self._reexport(node, meaning, (module, *reexports[module][name]))
 
-    def _literal_argument(
-        self, call: ast.Call, scope: Scope, position: int, keywords: tuple[str, ...]
-    ) -> str | None:
-        given = [keyword.value for keyword in call.keywords if keyword.arg in keywords]
-        if len(call.args) > position:
-            given = [call.args[position]]
-        return self._module.literal(given[0], scope) if given else None
+    def _reexport(
+        self, node: ast.stmt | ast.alias | ast.expr, name: str, way: tuple[str, ...]
+    ) -> Violation:
+        listed = way[-1]
+        shown = listed.removeprefix("builtins.")
+        return self._violation(
+            node,
+            f"`{name}` hands on `{shown}`, which the lattice forbids"
+            f" ({' -> '.join(way[:-1])} -> {shown}).",
+            listed,
+        )
 
     def annotations(self) -> Iterator[Violation]:
         for annotation, scope in self._module.annotations:
@@ -175,27 +202,18 @@ class _Check:
 
     def _use(self, name: ast.expr, scope: Scope, written: ast.expr) -> Iterator[Violation]:
         for meaning in sorted(self._module.resolve(name, scope)):
-            covering = _covering(meaning, self._builtin)
-            if covering is not None:
-                builtin = covering.removeprefix("builtins.")
+            listed = covering(meaning, self._builtin)
+            if listed is not None:
+                builtin = listed.removeprefix("builtins.")
                 yield self._violation(
-                    written, f"the lattice forbids the built-in `{builtin}`.", covering
+                    written, f"the lattice forbids the built-in `{builtin}`.", listed
                 )
                 return
 
     def _violation(
-        self, node: ast.stmt | ast.alias | ast.expr, message: str, covering: str
+        self, node: ast.stmt | ast.alias | ast.expr, message: str, listed: str
     ) -> Violation:
-        listed = covering.removeprefix("builtins.") if covering in self._builtin else covering
+        if listed in self._builtin:
+            listed = listed.removeprefix("builtins.")
         hint = f"Do without `{listed}`, which `config.forbidden_imports` of the lattice lists."
         return self._rule.violation(self._module, self._module.span(node), message, hint=hint)
-
-
-def _covering(name: str, forbidden: frozenset[str]) -> str | None:
-    """The forbidden name that is `name` or a package around it."""
-    end = len(name)
-    while end > 0:
-        if name[:end] in forbidden:
-            return name[:end]
-        end = name.rfind(".", 0, end)
-    return None

@@ -18,14 +18,16 @@ __all__ = ["IgnoreWithoutReason"]
 
 
 class IgnoreWithoutReason(SuppressionRule):
-    """Reports a suppression comment that gives no reason or ignores nothing.
+    """Reports a suppression comment that gives no reason, ignores nothing or has expired.
 
     A rule is ignored with `# lattice:ignore[rule-name] reason`; several names are separated by
-    commas. At the end of a line the comment covers that line. On the first or the last line of a
-    statement that spans several lines it covers the whole statement, of a compound statement its
-    header. On a line of its own it covers the next statement. Reported are comments without a
-    reason, with a rule name that does not exist or cannot be ignored, in any other spelling, and
-    comments under which the rule finds nothing. None of these silences anything.
+    commas. Before the reason may stand `until=2027-01-31`, the last day on which the comment
+    counts, and `owner=anna`, who answers for it. At the end of a line the comment covers that
+    line. On the first or the last line of a statement that spans several lines it covers the
+    whole statement, of a compound statement its header. On a line of its own it covers the next
+    statement. Reported are comments without a reason, with a rule name that does not exist or
+    cannot be ignored, in any other spelling, comments whose day has passed, and comments under
+    which the rule finds nothing. None of these silences anything.
 
     ## Why it matters
 

@@ -12,13 +12,14 @@ from lattice_lock.core.type_refs import STR, DictType, ListType, OptionalType
 from lattice_lock.sheriff.annotations import means, unquote
 from lattice_lock.sheriff.module import Span
 from lattice_lock.sheriff.rule import MissingFileRule, ModuleRule
+from lattice_lock.sheriff.scopes import Alias, Imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lattice_lock.core.schema import Interface, Method
     from lattice_lock.core.type_refs import TypeRef
-    from lattice_lock.sheriff.context import SheriffContext
+    from lattice_lock.sheriff.context import SheriffContext, SourceFile
     from lattice_lock.sheriff.module import Module
     from lattice_lock.sheriff.rule import Violation
     from lattice_lock.sheriff.scopes import Scope
@@ -30,6 +31,8 @@ _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _NOT_CALLED: Final = frozenset({"builtins.property", "functools.cached_property"})
 """Decorators that turn a method into an attribute."""
 
+_ABSTRACT: Final = frozenset({"abc.abstractmethod"})
+
 _MAX_WRAPPINGS: Final = 20
 """Most quotes, aliases and `Annotated` that are taken off one annotation."""
 
@@ -38,7 +41,8 @@ class InterfaceConformance(ModuleRule, MissingFileRule):
     """Reports an implementation whose signatures are not those of its interface.
 
     For each interface, the file that the lattice names holds the implementing class (`IShop` is
-    implemented by `Shop`), with every method as a plain `def`, its parameters in the order and
+    implemented by `Shop`), with every method as one plain `def` (no coroutine, property, overload,
+    abstract method or assignment), its parameters in the order and
     under the names of the lattice, annotated with exactly the lattice's types. Further parameters
     need a default. `Decimal`, `decimal.Decimal`, an alias and a string annotation are the same
     type; `Optional[T]` and `T | None` too. Entities and enums come from the generated module of
@@ -61,6 +65,10 @@ class InterfaceConformance(ModuleRule, MissingFileRule):
     node_types: ClassVar[frozenset[type[ast.AST]]] = frozenset(
         {ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef}
     )
+
+    @override
+    def wanted(self, source: SourceFile, context: SheriffContext) -> frozenset[type[ast.AST]]:
+        return self.node_types if any(_interfaces_in(source.path, context)) else frozenset()
 
     @override
     def check_module(self, module: Module, context: SheriffContext) -> Iterator[Violation]:
@@ -134,12 +142,20 @@ class _Check:
         )
 
     def _methods(self, written: ast.ClassDef) -> dict[str, _Function]:
-        """Methods of a class by name, those of its bases in the same file included."""
+        """Methods of a class by name, those of its bases in the same file included.
+
+        Of the definitions of one name the last counts, of overloads the first: a checker of types
+        goes by those, and not by the implementation behind them.
+        """
         found: dict[str, _Function] = {}
         pending, seen = [written], {id(written)}
         while pending:
             node = pending.pop(0)
-            own = {function.name: function for function in _functions(node.body)}
+            own: dict[str, _Function] = {}
+            for function in _functions(node.body):
+                before = own.get(function.name)
+                if before is None or not self._is_overload(before):
+                    own[function.name] = function
             found = own | found
             for base in node.bases:
                 parent = self._classes.get(base.id) if isinstance(base, ast.Name) else None
@@ -148,18 +164,18 @@ class _Check:
                     pending.append(parent)
         return found
 
+    def _is_overload(self, function: _Function) -> bool:
+        scope = self._scopes[id(function)]
+        return any(means(self._module, each, scope, "overload") for each in function.decorator_list)
+
     def _method(self, name: str, function: _Function, method: Method) -> Iterator[Violation]:
         scope = self._scopes[id(function)]
         span, hint = self._module.name_span(function), self._hint([method])
-        decorators: set[str] = set()
-        for each in function.decorator_list:
-            decorators |= self._module.resolve(each, scope)
-        static = "builtins.staticmethod" in decorators
-        if decorators & _NOT_CALLED:
-            message = f"`{name}` is a property; the lattice says it is called."
-            yield self._rule.violation(self._module, span, message, hint=hint)
-        elif isinstance(function, ast.AsyncFunctionDef):
-            message = f"`{name}` is a coroutine; the lattice says a plain `def`."
+        static = any(
+            "builtins.staticmethod" in self._module.resolve(each, scope)
+            for each in function.decorator_list
+        )
+        for message in self._wrong_kind(name, function, scope):
             yield self._rule.violation(self._module, span, message, hint=hint)
         if not _same_parameters(function.args, list(method.params), static=static):
             declared = ", ".join(["self", *method.params])
@@ -177,6 +193,22 @@ class _Check:
         if function.returns is not None:
             what = f"the return value of `{name}`"
             yield from self._type(what, function.returns, scope, method.returns.type, hint)
+
+    def _wrong_kind(self, name: str, function: _Function, scope: Scope) -> Iterator[str]:
+        """What keeps a method from being one plain function."""
+        decorators: set[str] = set()
+        for each in function.decorator_list:
+            decorators |= self._module.resolve(each, scope)
+        if any(isinstance(each, Alias | Imported) for each in scope.bindings[function.name]):
+            yield f"`{name}` is also assigned; the lattice says a plain `def`."
+        if self._is_overload(function):
+            yield f"`{name}` is overloaded; the lattice says one signature."
+        if decorators & _NOT_CALLED:
+            yield f"`{name}` is a property; the lattice says it is called."
+        elif decorators & _ABSTRACT:
+            yield f"`{name}` is abstract, so that the class cannot be used."
+        elif isinstance(function, ast.AsyncFunctionDef):
+            yield f"`{name}` is a coroutine; the lattice says a plain `def`."
 
     def _type(
         self, what: str, written: ast.expr, scope: Scope, type_ref: TypeRef | None, hint: str

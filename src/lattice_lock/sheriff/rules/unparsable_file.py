@@ -25,6 +25,11 @@ class UnparsableFile(UnparsableFileRule):
     which holds NUL characters, is larger than 4 MiB, nests too deeply for the parser, cannot be
     read, or is a symbolic link out of the project.
 
+    Syntax that is newer than the Python which runs the check is read all the same, where a file is
+    otherwise sound: type parameters and `type X = ...`, f-strings within f-strings, template
+    strings, `except A, B:` and `lazy import`. Bounds and defaults of type parameters are passed
+    over then. Under a Python that knows the syntax nothing is.
+
     ## Why it matters
 
     A checker that skips what it does not understand is silent exactly where something is hidden.

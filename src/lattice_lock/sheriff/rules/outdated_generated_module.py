@@ -1,0 +1,91 @@
+"""The rule `outdated-generated-module`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from typing_extensions import override
+
+from lattice_lock.core.python_types import SHARED_PACKAGE
+from lattice_lock.sheriff.imports import (
+    DYNAMIC_NODE_TYPES,
+    STATEMENT_NODE_TYPES,
+    dynamic_imports,
+    may_import_dynamically,
+    statement_imports,
+)
+from lattice_lock.sheriff.module import may_mention
+from lattice_lock.sheriff.rule import ModuleRule
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Iterator
+
+    from lattice_lock.sheriff.context import SheriffContext, SourceFile
+    from lattice_lock.sheriff.module import Module
+    from lattice_lock.sheriff.rule import Violation
+
+__all__ = ["OutdatedGeneratedModule"]
+
+_VERSIONED: Final = re.compile(r"(?P<stem>.*?[^\W\d])(?P<version>\d+(?:_\d+)*)")
+
+
+class OutdatedGeneratedModule(ModuleRule):
+    """Reports an import of the generated module of another version of the lattice.
+
+    Where the lattice says `generated_module: types_v2`, imports of `shared.types_v1` and of what is
+    generated beside it, such as `shared.types_v1_interfaces`, are reported, in every form that
+    `forbidden-import` knows. The modules of other versions themselves may import each other. A
+    generated module whose name does not end in a number has no other versions.
+
+    ## Why it matters
+
+    Modules of earlier versions stay importable, so that code can move over file by file. What still
+    imports one runs against a schema that nothing checks any more.
+
+    ## What to do
+
+    Import from the module that the lattice names. Code that reads both versions on purpose, such as
+    a migration of stored data, says so in a comment that ignores this rule.
+    """
+
+    id: ClassVar[str] = "LLS006"
+    name: ClassVar[str] = "outdated-generated-module"
+    node_types: ClassVar[frozenset[type[ast.AST]]] = STATEMENT_NODE_TYPES | DYNAMIC_NODE_TYPES
+
+    @override
+    def wanted(self, source: SourceFile, context: SheriffContext) -> frozenset[type[ast.AST]]:
+        stem = _VERSIONED.fullmatch(context.lattice.generated_module)
+        if stem is None or not may_mention(source.text, stem["stem"]):
+            return frozenset()
+        if may_import_dynamically(source.text):
+            return self.node_types
+        return STATEMENT_NODE_TYPES
+
+    @override
+    def check_module(self, module: Module, context: SheriffContext) -> Iterator[Violation]:
+        current = context.lattice.generated_module
+        versioned = _VERSIONED.fullmatch(current)
+        if versioned is None or not module.mentions(versioned["stem"]):
+            return
+        pattern = re.compile(
+            rf"{SHARED_PACKAGE}\.(?P<module>{re.escape(versioned['stem'])}\d+(?:_\d+)*)"
+            r"(?P<part>(?:_[a-z]+)*)(?:\..*)?"
+        )
+        own = pattern.fullmatch(module.source.module)
+        if own is not None and own["module"] != current:
+            return
+        for imported in (*statement_imports(module), *dynamic_imports(module)):
+            places = [(imported.node, imported.name), *imported.members]
+            for node, name in places:
+                found = pattern.fullmatch(name)
+                if found is not None and found["module"] != current:
+                    yield self.violation(
+                        module,
+                        module.span(node),
+                        f"`{SHARED_PACKAGE}.{found['module']}{found['part']}` belongs to another"
+                        f" version; the lattice says `{current}`.",
+                        hint=f"Import from `{SHARED_PACKAGE}.{current}{found['part']}`.",
+                    )
+                    break
