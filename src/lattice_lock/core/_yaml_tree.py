@@ -203,9 +203,7 @@ class _Composer:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise _fatal(
-                    here, "A second YAML document begins here.", "Write one document."
-                )
+                raise _fatal(here, "A second YAML document begins here.", "Write one document.")
         elif isinstance(event, yaml.AliasEvent):
             self._refuse_anchor(here, f"*{event.anchor}")
             self._add(ScalarNode(text="", plain=True, location=here, raw=""))

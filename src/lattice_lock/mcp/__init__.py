@@ -1,0 +1,1 @@
+"""What a coding agent asks over the Model Context Protocol, answered for one project."""
