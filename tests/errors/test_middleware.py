@@ -17,6 +17,7 @@ from lattice_lock.exceptions import (
     AllProvidersFailedError,
     APIClientError,
     AuthenticationError,
+    ChainStepError,
     InvalidRequestError,
     LatticeLockError,
     OverloadedError,
@@ -32,6 +33,7 @@ SHOWN = {
     *("ContentFilteredError", "PolicyViolationError", "InvalidPolicyError", "AuthError"),
     *("LatticeError", "LatticeSyntaxError", "LatticeSchemaError", "ExpressionError"),
     *("CompileError", "VacuousContractError", "UnsupportedByTargetError", "HandWrittenFileError"),
+    *("BudgetExceededError", "ChainError"),
 }
 TREE = sorted(
     (
@@ -54,6 +56,8 @@ def example(kind: type[LatticeLockError], message: str) -> LatticeLockError:
         return kind(message, provider="p", provider_code=message, retry_after_s=1.2, hint=message)
     if issubclass(kind, PolicyViolationError):
         return kind(message, policy="p", hint=SECRET)
+    if issubclass(kind, ChainStepError):
+        return kind(message, step="s", hint=message)
     if issubclass(kind, exceptions._LocatedError):
         place = SourceLocation(file="f", line=1, column=1)
         return kind([Problem(location=place, message=message)])
