@@ -159,7 +159,9 @@ def test_a_baseline_holds_back_what_was_there(
     (project / "src/bad.py").write_text(_BAD)
     lattice_lock("sheriff", str(project), "--write-baseline")
     assert (project / BASELINE_NAME).read_bytes() == first
-    assert [path.name for path in project.iterdir() if "lattice-lock" in path.name] == []
+    left = {path.name for path in project.iterdir() if "lattice-lock" in path.name}
+    assert left == {".lattice-lock"}  # the results that are kept, and no half-written file
+    assert (project / ".lattice-lock" / "cache" / ".gitignore").read_text().strip() == "*"
 
 
 def test_what_cannot_be_held_back_is_still_reported(
