@@ -104,7 +104,7 @@ async def test_a_call_above_the_most_it_may_cost_is_not_made(tmp_path: Path) -> 
         assert server.requests == []
     assert (outcome.code, "error[LL-541]" in outcome.err) == (1, True)
     outcome = await run(tmp_path, "ask", "?", *_MODEL, "--max-cost", "much")
-    assert (outcome.code, "`much` is no amount" in outcome.err) == (2, True)
+    assert (outcome.code, "'much' is not an amount of money" in outcome.err) == (2, True)
 
 
 async def test_an_empty_prompt_is_refused(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from decimal import Decimal
 from typing import TYPE_CHECKING, TypedDict
 
 import click
 import msgspec
 
 from lattice_lock.bootstrap import current_project, open_orchestrator
+from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, note, printable
 from lattice_lock.cli.progress import working
 from lattice_lock.exceptions import InternalError, UsageError
@@ -29,6 +29,7 @@ from lattice_lock.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from decimal import Decimal
 
     from lattice_lock.messages import ChatResponse, StreamEvent
 
@@ -65,7 +66,7 @@ _ANSWERED = {FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS}
     type=click.Choice([one.value for one in TaskType]),
     help="What the prompt is about; without it, that is found out.",
 )
-@click.option("--max-cost", "max_cost_usd", metavar="USD", help="What the answer may cost at most.")
+@max_cost_option("What the answer may cost at most.")
 @click.option("--stream", is_flag=True, help="Print the answer as it is made.")
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Bound on the answer, in tokens.")
 @click.option(
@@ -83,7 +84,7 @@ def command(
     model: str | None,
     strategy: str | None,
     task_type: str | None,
-    max_cost_usd: str | None,
+    max_cost_usd: Decimal | None,
     max_tokens: int | None,
     timeout_s: float,
     output_format: OutputFormat,
@@ -110,7 +111,7 @@ def command(
     choice = _Choice(
         strategy=Strategy(strategy) if strategy else None,
         task_type=TaskType(task_type) if task_type else None,
-        budget=None if max_cost_usd is None else Budget(_dollars(max_cost_usd)),
+        budget=None if max_cost_usd is None else Budget(max_cost_usd),
     )
     stream_as = output_format if stream else None
     response = asyncio.run(_ask(Settings.load(), request, model, choice, stream_as))
@@ -121,15 +122,6 @@ def command(
     if response.finish_reason is not FinishReason.STOP:
         note(f"The model stopped for this reason: {response.finish_reason}.")
     return ExitCode.OK if response.finish_reason in _ANSWERED else ExitCode.FINDINGS
-
-
-def _dollars(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        raise UsageError(
-            f"`{text}` is no amount.", hint="Write US dollars, such as `0.05`."
-        ) from None
 
 
 async def _ask(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from lattice_lock.agents.progress import (
     MethodStatus,
 )
 from lattice_lock.bootstrap import cheapest_models, open_clients
+from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.judging import method_option, sandbox_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, format_table
 from lattice_lock.cli.progress import working
@@ -30,6 +30,7 @@ from lattice_lock.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
     from lattice_lock.messages import ChatRequest, ChatResponse
     from lattice_lock.providers.base_client import BaseAPIClient
@@ -37,18 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LONGEST_REASON = 300
-
-
-def _amount(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{text!r} is not an amount of money.")
-    return amount
 
 
 @click.command("build")
@@ -76,13 +65,7 @@ def _amount(_context: click.Context, _option: click.Parameter, text: str | None)
     metavar="SECONDS",
     help="Bound on the whole build; what passed by then is kept.",
 )
-@click.option(
-    "--max-cost",
-    "max_cost_usd",
-    callback=_amount,
-    metavar="USD",
-    help="Bound on the whole build; a model of unknown price is then asked only once.",
-)
+@max_cost_option("Bound on the whole build; a model of unknown price is then asked only once.")
 @click.option("--replace", is_flag=True, help="Build anew what a person or a model has written.")
 @sandbox_option
 @format_option

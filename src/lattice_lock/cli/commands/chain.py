@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lattice_lock.bootstrap import current_project, open_orchestrator
+from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.output import (
     ExitCode,
     OutputFormat,
@@ -34,24 +34,13 @@ from lattice_lock.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from lattice_lock.messages import ModelId
     from lattice_lock.orchestrator.chain import Chain, ChainEvent, ChainResult, Step
     from lattice_lock.orchestrator.orchestrator import ModelOrchestrator
 
 __all__ = ["command"]
-
-
-def _amount(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise click.BadParameter(f"{text!r} is not an amount of money.")
-    return amount
 
 
 @click.group("chain", no_args_is_help=False)
@@ -92,13 +81,7 @@ def command() -> None:
     metavar="FILE",
     help="Keep what was answered here, and go on from there if it exists.",
 )
-@click.option(
-    "--max-cost",
-    "max_cost_usd",
-    callback=_amount,
-    metavar="USD",
-    help="Bound on the whole chain, earlier runs with the same --state included.",
-)
+@max_cost_option("Bound on the whole chain, earlier runs with the same --state included.")
 @click.option(
     "--timeout",
     "timeout_s",

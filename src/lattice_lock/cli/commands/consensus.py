@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lattice_lock.bootstrap import open_orchestrator
+from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, format_table
 from lattice_lock.cli.progress import working
 from lattice_lock.exceptions import UsageError
@@ -35,15 +36,6 @@ __all__ = ["command"]
 
 _MEMBERS = 3
 _SHOWN = 60  # characters of an answer in the table
-
-
-def _amount(_context: click.Context, _option: click.Parameter, text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    amount = _decimal(text)
-    if amount is None or amount < 0:
-        raise click.BadParameter(f"{text!r} is not an amount of money.")
-    return amount
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -105,13 +97,7 @@ def _decimal(text: str) -> Decimal | None:
     metavar="N",
     help="Bound on each answer, in tokens.",
 )
-@click.option(
-    "--max-cost",
-    "max_cost_usd",
-    callback=_amount,
-    metavar="USD",
-    help="Bound on the whole panel, the judge included.",
-)
+@max_cost_option("Bound on the whole panel, the judge included.")
 @click.option(
     "--timeout",
     "timeout_s",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
 
 from lattice_lock.bootstrap import open_orchestrator
+from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.output import (
     ExitCode,
     OutputFormat,
@@ -27,6 +27,7 @@ from lattice_lock.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from decimal import Decimal
 
     from lattice_lock.orchestrator.routing import Ranked, Ranking
     from lattice_lock.orchestrator.tasks import TaskRequirements
@@ -50,13 +51,7 @@ _SHOWN = 10
     show_default=True,
     help="What counts most.",
 )
-@click.option(
-    "--max-cost",
-    "max_cost_usd",
-    type=click.FloatRange(min=0),
-    metavar="USD",
-    help="Only models whose answer is estimated to cost no more.",
-)
+@max_cost_option("Only models whose answer is estimated to cost no more.")
 @click.option(
     "--provider",
     "providers",
@@ -80,7 +75,7 @@ def command(
     *,
     task: str | None,
     strategy: str,
-    max_cost_usd: float | None,
+    max_cost_usd: Decimal | None,
     providers: tuple[str, ...],
     regions: tuple[str, ...],
     explain: bool,
@@ -100,7 +95,7 @@ def command(
             Conditions(
                 allowed=providers,
                 regions=frozenset(regions),
-                max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
+                max_cost_usd=max_cost_usd,
             ),
         )
     )
