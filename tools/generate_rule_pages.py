@@ -37,7 +37,8 @@ Generated from `{source}` and `{examples}` by `make generate`; edit those files 
 
 The tests run these examples. A line that ends `# error: [rule]` is reported, and no other line is.
 A `yaml` block is the lattice of the code below it; code that names no path stands in
-`src/snippet.py`.
+`src/snippet.py`. A block marked `fixed` is what `lattice-lock sheriff --fix` makes of the one
+before it.
 
 {page}"""
 

@@ -38,6 +38,7 @@
       + ContentFilteredError             LL-523
       + ConflictError                    LL-524  retryable
       + InvalidResponseError             LL-525  the provider answered something unreadable
+      + AnswerRefusedError               LL-526  a policy refuses it, and asks another model
     - AllProvidersFailedError            LL-530  an exception group with every cause
     - OrchestratorError                  LL-540
       + BudgetExceededError              LL-541  the call might cost more than is left
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIClientError",
     "AllProvidersFailedError",
+    "AnswerRefusedError",
     "AuthError",
     "AuthenticationError",
     "BudgetExceededError",
@@ -522,6 +524,13 @@ class InvalidResponseError(APIClientError):
     """The provider answered something that is not its own format."""
 
     code: ClassVar[str] = "LL-525"
+
+
+class AnswerRefusedError(APIClientError):
+    """A policy refused the answer and wants another model to be asked; the cause says why."""
+
+    code: ClassVar[str] = "LL-526"
+    http_status: ClassVar[int] = 403
 
 
 class AllProvidersFailedError(LatticeLockError, ExceptionGroup[APIClientError]):

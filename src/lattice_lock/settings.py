@@ -10,6 +10,7 @@ name, so a `Settings` can be printed or logged.
 | `LATTICE_LOCK_SECRETS_DIR` | folder with a file for each variable | none |
 | `LATTICE_LOCK_SECRET_SOURCE` | name of an installed source of secrets | none |
 | `LATTICE_LOCK_MODELS_FILE` | models of your own for the registry, one JSON object a line | none |
+| `LATTICE_LOCK_POLICIES_FILE` | policies besides those of `lattice.yaml` | none |
 | `LATTICE_LOCK_EMBEDDED_MODELS` | `name=/path.gguf,...`, models that run in this machine | none |
 | `LATTICE_LOCK_EMBEDDED_CONTEXT_TOKENS` | context window of embedded models | 4096 |
 | `LATTICE_LOCK_LOCAL_URL` | OpenAI-compatible server, such as `http://localhost:8000/v1` | Ollama |

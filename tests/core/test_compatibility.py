@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from lattice_lock.core._constraint_checks import broken_constraint
@@ -225,6 +225,7 @@ _PAY, _COUNT, _FIND = f"{_METHODS}.pay", f"{_METHODS}.count", f"{_METHODS}.find"
         ),
         # the project
         (("[requests]", "[requests, float]"), "config.forbidden_imports", (PATCH, set(), {I})),
+        (("source_root: src", "max_suppressions: 3"), "config", (PATCH, set(), set())),
         (("types_v1", "types_v2"), "generated_module", (PATCH, set(), set())),
         (("no-secrets", "no-pii"), "policies[0]", (PATCH, set(), set())),
     ],
@@ -370,6 +371,7 @@ LIMITS = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(old=LIMITS, new=LIMITS)
+@example(old={"precision": 3, "scale": 2}, new={"precision": 1})
 def test_who_is_not_named_is_not_broken(old: dict[str, object], new: dict[str, object]) -> None:
     """Producers who are not named may send every value they could, consumers get no other one."""
     sides = []
@@ -396,6 +398,65 @@ def test_who_is_not_named_is_not_broken(old: dict[str, object], new: dict[str, o
 
 def _is_valid(number: Decimal, limits: Constraints) -> bool:
     return broken_constraint(number, limits) is None
+
+
+RENAMED = """\
+version: v1.0
+generated_module: types_v1
+entities:
+  Order:
+    persistence: table
+    fields:
+      id: {type: int, primary_key: true}
+      state: {enum: [open, Order], default: Order}
+    transitions: {state: {open: [Order]}}
+    ensures: ["id > 0"]
+  Line:
+    fields: {order: Order | null, key: {type: int, references: Order.id}, all: "list[Order]"}
+interfaces:
+  IShop:
+    file: src/shop.py
+    methods:
+      get: {params: {order: Order}, returns: Order}
+"""
+
+
+def test_an_entity_under_another_name_is_one_change() -> None:
+    """Types, references and the enum that carry its name are not told again, what else is is."""
+    renamed = (
+        RENAMED.replace("  Order:\n", "  Purchase:\n    renamed_from: Order\n")
+        .replace("order: Order", "order: Purchase")
+        .replace("Order.id", "Purchase.id")
+        .replace("list[Order]", "list[Purchase]")
+        .replace("returns: Order", "returns: Purchase")
+    )
+    old, new = (describe_elements(parse_lattice(one, file="l")) for one in (RENAMED, renamed))
+    change, *others = compare_elements(old, new).changes
+    assert others == []
+    assert (change.subject, change.before, change.after) == (
+        "entities.Purchase",
+        "Order",
+        "Purchase",
+    )
+    assert (change.reason, change.bump) == ("renamed", Bump.MAJOR)
+    tighter = describe_elements(parse_lattice(renamed.replace("id > 0", "id > 1"), file="l"))
+    assert [one.subject for one in compare_elements(old, tighter).changes] == [
+        "entities.Purchase",
+        "entities.Purchase.ensures",
+    ]
+    later = describe_elements(parse_lattice(renamed.replace("renamed_from: Order", ""), file="l"))
+    assert compare_elements(new, later).changes == ()
+
+
+def test_where_migrations_stand_breaks_nobody() -> None:
+    """Another folder for them, or none, is no other name of a module."""
+    sides = (
+        describe_elements(parse_lattice(f"{RENAMED}config: {{{one}}}\n", file="l"))
+        for one in ("source_root: src", "migrations: db")
+    )
+    change, *others = compare_elements(*sides).changes
+    assert others == []
+    assert (change.subject, change.bump) == ("config", Bump.PATCH)
 
 
 def test_the_examples_of_the_page_load() -> None:

@@ -102,7 +102,7 @@ def test_interfaces_and_policies_are_read() -> None:
     assert uses[3] == (
         "model-allow",
         (),
-        "deny",
+        None,
         {"providers": ["local", "anthropic"], "max_cost_usd": "0.05"},
     )
 

@@ -296,6 +296,8 @@ def test_a_default_has_the_type_of_its_field(declaration: str, value: object) ->
         ),
         ("config: {source_root: ../src}", ["`../src` is not a folder inside of the project"]),
         ("config: {forbidden_imports: ['a b', 3]}", ["`a b` is not the name", "must be text"]),
+        ("config: {max_suppressions: -1}", ["must be a whole number from 0, this is the number"]),
+        ("config: {max_suppressions: true}", ["must be a whole number from 0, this is the boo"]),
         ("config: {orm_engine: peewee}", ["`peewee` is not a supported `orm_engine`"]),
         ("polices: []", ["The lattice has no key `polices`."]),
         ("policies: [{on: [code]}]", ["A policy has no `use`."]),

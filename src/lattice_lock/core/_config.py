@@ -5,25 +5,34 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, cast
 
-from lattice_lock.core._section import Section, read_choice, read_names
+from lattice_lock.core._section import Section, describe, read_choice, read_names
 from lattice_lock.core._suggestions import did_you_mean
 from lattice_lock.core._values import plain_value
 from lattice_lock.core._yaml_tree import MappingNode, Node, ScalarNode, SequenceNode
+from lattice_lock.core.python_types import SHARED_PACKAGE
 from lattice_lock.core.schema import Config, PolicyDeclaration
+from lattice_lock.policies.base import Action, Subject
 
 if TYPE_CHECKING:
     from lattice_lock.core._findings import Findings
 
 __all__ = ["read_config", "read_policies"]
 
-_CONFIG_KEYS = ("documents", "forbidden_imports", "orm_engine", "source_root")
+_CONFIG_KEYS = (
+    "documents",
+    "forbidden_imports",
+    "max_suppressions",
+    "migrations",
+    "orm_engine",
+    "source_root",
+)
 _DOCUMENTS = ("json_schema", "typescript", "markdown")
 _ORM_ENGINES = ("sqlmodel",)
-_PLACES = ("code", "prompt", "response")
-_ACTIONS = ("deny", "redact", "flag")
+_ACTIONS = tuple(action.value for action in Action)
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _FOLDERS = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
-_POLICY_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_POLICY_KEYS = ("use", "on", "action", "restore")
+_POLICY_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*|(?:[\w-]+/)*\w+\.py", re.ASCII)
 
 
 def read_config(node: Node | None, older: Node | None, findings: Findings) -> Config:
@@ -49,13 +58,16 @@ def read_config(node: Node | None, older: Node | None, findings: Findings) -> Co
         for item in read_names(section.get("documents"), "`documents`", findings)
         if read_choice(item, "document", _DOCUMENTS, findings)
     ]
+    source_root = _read_source_root(section, findings)
     return Config(
         forbidden_imports=tuple(dict.fromkeys(modules)),
+        max_suppressions=_read_max_suppressions(section),
+        migrations=_read_migrations(section, source_root, findings),
         documents=cast(
             "tuple[Literal['json_schema', 'typescript', 'markdown'], ...]",
             tuple(dict.fromkeys(documents)),
         ),
-        source_root=_read_source_root(section, findings),
+        source_root=source_root,
     )
 
 
@@ -73,6 +85,21 @@ def _read_modules(node: Node | None, findings: Findings) -> list[str]:
     return found
 
 
+def _read_max_suppressions(section: Section) -> int | None:
+    node = section.get("max_suppressions")
+    if node is None or (isinstance(node, ScalarNode) and node.is_null):
+        return None
+    value = node.resolve() if isinstance(node, ScalarNode) else None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    section.findings.add(
+        node.location,
+        f"`max_suppressions` of {section.what} must be a whole number from 0, this is"
+        f" {describe(node)}.",
+    )
+    return None
+
+
 def _read_source_root(section: Section, findings: Findings) -> str:
     text = section.text("source_root")
     if text is None:
@@ -86,6 +113,29 @@ def _read_source_root(section: Section, findings: Findings) -> str:
         )
         return "src"
     return root
+
+
+def _read_migrations(section: Section, source_root: str, findings: Findings) -> str | None:
+    text = section.text("migrations", hint="Write a folder, such as `migrations`.")
+    if text is None:
+        return None
+    folder = text.removeprefix("./").rstrip("/")
+    problem = ""
+    if not _FOLDERS.fullmatch(folder):
+        problem = f"`{text}` is not a folder inside of the project."
+    elif folder in {source_root, f"{source_root}/{SHARED_PACKAGE}", "tests/contracts"}:
+        problem = f"`{text}` is a folder of other files."
+    elif folder.split("/")[0] == "alembic":
+        # The project's folder is on the path, where it would hide the library.
+        problem = f"`{text}` would hide the module `alembic`."
+    if problem:
+        findings.add(
+            section.key_location("migrations"),
+            problem,
+            "Write one of its own, relative to the lattice, such as `migrations`.",
+        )
+        return None
+    return folder
 
 
 def read_policies(node: Node | None, findings: Findings) -> tuple[PolicyDeclaration, ...]:
@@ -105,7 +155,7 @@ def read_policies(node: Node | None, findings: Findings) -> tuple[PolicyDeclarat
 
 def _read_policy(node: Node, findings: Findings) -> PolicyDeclaration | None:
     keys = [key.text for key, _ in node.entries] if isinstance(node, MappingNode) else ["use", "on"]
-    section = Section(node, "a policy", ("use", "on", "action", *keys), findings)
+    section = Section(node, "a policy", (*_POLICY_KEYS, *keys), findings)
     name = section.require_text("use", "no-secrets")
     if name is None:
         return None
@@ -113,29 +163,32 @@ def _read_policy(node: Node, findings: Findings) -> PolicyDeclaration | None:
         findings.add(
             section.key_location("use"),
             f"`{name}` cannot name a policy.",
-            "Policies are called like `no-secrets`.",
+            "Policies are called like `no-secrets`, and files like `policies/no_acme.py`.",
         )
-    places = [
-        item.text
+    subjects = [
+        Subject(item.text)
         for item in read_names(section.get("on"), f"`on` of `{name}`", findings)
-        if read_choice(item, "place where a policy looks", _PLACES, findings)
+        if read_choice(item, "place where a policy looks", Subject, findings)
     ]
-    action = section.text("action") or "deny"
-    if action not in _ACTIONS:
+    action = section.text("action")
+    if action is not None and action not in _ACTIONS:
         findings.add(
             section.key_location("action"),
             f"`{action}` is not an action.",
             did_you_mean(action, _ACTIONS),
         )
+        action = None
     parameters = {
         key: plain_value(value)
         for key in keys
-        if key not in {"use", "on", "action"} and (value := section.get(key)) is not None
+        if key not in _POLICY_KEYS and (value := section.get(key)) is not None
     }
     return PolicyDeclaration(
         use=name,
-        on=cast("tuple[Literal['code', 'prompt', 'response'], ...]", tuple(places)),
-        action=cast("Literal['deny', 'redact', 'flag']", action),
+        on=tuple(subjects),
+        action=None if action is None else Action(action),
+        restore=section.flag("restore"),
         parameters=parameters,
         location=node.location,
+        places={key: section.key_location(key) for key in keys},
     )

@@ -78,7 +78,8 @@ class ParsedField:
 _FIELD = re.compile(
     r"(?P<type>.*?)(?: constraints=(?P<constraints>.*?))?(?: default=(?P<default>.*?))?"
     r"(?P<flags>(?: (?:primary_key|unique|index)=True)*)"
-    r"(?: references=(?P<references>\w+\.\w+))?(?: renamed_from=(?P<renamed_from>\w+))?",
+    r"(?: references=(?P<references>\w+\.\w+))?(?: renamed_from=(?P<renamed_from>\w+))?"
+    r"(?: backfill=(?P<backfill>.*))?",
     re.DOTALL,
 )
 _CONSTRAINT = re.compile(
@@ -195,7 +196,10 @@ def _constraint_moves(
     yield from _bound_moves(old, new, ("lt", "le"), -1)
     for name, sign in (("scale", -1), ("min_length", 1), ("max_length", -1)):
         yield from _tighter(name, old.get(name), new.get(name), sign)
-    yield from _tighter("precision", _whole_digits(old), _whole_digits(new), -1)
+    before, after = old.get("precision"), new.get("precision")
+    if ("scale" in old) == ("scale" in new):  # otherwise one side counts all digits alike
+        before, after = _whole_digits(old), _whole_digits(new)
+    yield from _tighter("precision", before, after, -1)
     yield from _step_moves(old.get("multiple_of"), new.get("multiple_of"))
     for name in ("pattern", "unique_items"):
         if old.get(name) == new.get(name):

@@ -38,7 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["read_entities"]
 
-_ENTITY_KEYS = ("description", "persistence", "fields", "transitions", "ensures")
+_ENTITY_KEYS = (
+    "description",
+    "persistence",
+    "renamed_from",
+    "fields",
+    "transitions",
+    "ensures",
+)
 _FIELD_KEYS = (
     "default",
     "description",
@@ -47,6 +54,7 @@ _FIELD_KEYS = (
     "index",
     "references",
     "renamed_from",
+    "backfill",
 )
 _PERSISTENCE = ("none", "table")
 
@@ -83,9 +91,12 @@ def read_entities(node: Node | None, context: Context) -> dict[str, Entity]:
             location=places[name],
             description=section.text("description"),
             persistence=_read_persistence(section, context.fields[name], context),
+            renamed_from=_read_former_name(section, name, "entity"),
             transitions=_read_transitions(section, context.fields[name], context),
             ensures=invariants,
         )
+        _check_backfills(entities[name], context)
+    _check_renames(entities, context)
     return entities
 
 
@@ -133,7 +144,8 @@ def _read_field(
         unique=section.flag("unique"),
         index=section.flag("index"),
         references=_read_reference(section),
-        renamed_from=_read_former_name(section, name),
+        renamed_from=_read_former_name(section, name, "field"),
+        backfill=_read_backfill(section, typed, context),
     )
 
 
@@ -170,6 +182,26 @@ def _read_default(section: Section, typed: TypedElement, context: Context) -> De
     return None if value is INVALID else Default(value=value)
 
 
+def _read_backfill(section: Section, typed: TypedElement, context: Context) -> Default | None:
+    node = section.get("backfill")
+    if node is None:
+        return None
+    if isinstance(node, ScalarNode) and node.is_null:
+        context.findings.add(
+            node.location,
+            f"`backfill` of {section.what} is null, which rows without a value hold anyway.",
+            "Leave it out.",
+        )
+        return None
+    if _holds_entity(typed.type):
+        context.findings.add(node.location, "A `backfill` cannot hold an entity.", "Leave it out.")
+        return None
+    value = context.values.read(
+        node, typed.type, f"the backfill of {section.what}", typed.constraints
+    )
+    return None if value is INVALID else Default(value=value)
+
+
 def _holds_entity(kind: TypeRef) -> bool:
     if isinstance(kind, OptionalType):
         return _holds_entity(kind.inner)
@@ -195,34 +227,52 @@ def _read_reference(section: Section) -> Reference | None:
     return None
 
 
-def _read_former_name(section: Section, name: str) -> str | None:
+def _read_former_name(section: Section, name: str, what: Literal["entity", "field"]) -> str | None:
     text = section.text("renamed_from")
     if text is not None and (text == name or not is_name(text)):
         section.findings.add(
             section.key_location("renamed_from"),
             f"`{text}` cannot be the former name of `{name}`.",
-            "Write the name that the field had in the version before.",
+            f"Write the name that the {what} had in the version before.",
         )
         return None
     return text
 
 
-def _check_renames(fields: Mapping[str, Field], context: Context) -> None:
+def _check_renames(named: Mapping[str, Field | Entity], context: Context) -> None:
     taken: dict[str, str] = {}
-    for field in fields.values():
-        former = field.renamed_from
+    for one in named.values():
+        former = one.renamed_from
         if former is None:
             continue
-        if former in fields:
+        if former in named:
             context.findings.add(
-                field.location, f"`{field.name}` was renamed from `{former}`, which still exists."
+                one.location, f"`{one.name}` was renamed from `{former}`, which still exists."
             )
         elif former in taken:
             context.findings.add(
-                field.location,
-                f"`{field.name}` and `{taken[former]}` were both renamed from `{former}`.",
+                one.location,
+                f"`{one.name}` and `{taken[former]}` were both renamed from `{former}`.",
             )
-        taken[former] = field.name
+        taken[former] = one.name
+
+
+def _check_backfills(entity: Entity, context: Context) -> None:
+    for field in entity.fields.values():
+        if field.backfill is None:
+            continue
+        if entity.persistence != "table":
+            context.findings.add(
+                field.location,
+                f"`{field.name}` has a `backfill`, but `{entity.name}` has no table.",
+                "Add `persistence: table` to it, or leave out `backfill`.",
+            )
+        elif field.unique or field.primary_key:
+            context.findings.add(
+                field.location,
+                f"`backfill` would write one value into every row, but `{field.name}` is unique.",
+                "Declare it as `T | null` first, fill it, and require it in the next version.",
+            )
 
 
 def _read_persistence(

@@ -110,11 +110,14 @@ def compare_elements(old: Mapping[str, str], new: Mapping[str, str]) -> Comparis
     Before 1.0 a minor version may break; a change that needs no more than a patch needs nothing
     where versions have two parts. Both sides must have a `version`.
     """
+    renames = _renamed_entities(old, new)
     before, after = (
         _grouped({path: text for path, text in side.items() if path != "version"})
-        for side in (old, new)
+        for side in (_under_new_names(old, renames), _under_new_names(new, {}))
     )
-    changes = tuple(sorted(_changes(before, after), key=lambda change: change.subject))
+    found = [*_changes(before, after)]
+    found += (_renaming(f"entities.{one}", f"entities.{now}") for one, now in renames.items())
+    changes = tuple(sorted(found, key=lambda change: change.subject))
     needed = max((change.bump for change in changes), key=lambda bump: bump.rank, default=Bump.NONE)
     first, last = _version(old["version"]), _version(new["version"])
     if needed is Bump.MAJOR and first[0] == 0:
@@ -164,7 +167,65 @@ _Found = Iterator[Change]
 _Rule = Callable[[str, Sequence[str], Sequence[str]], _Found]
 
 _NUMBERED = re.compile(r"(.+\.(?:requires|ensures))\[\d+\]")
+_LIMIT = re.compile(r"(?:max_suppressions=\d+|migrations=\S+) ?")
 _OWNER = re.compile(r"((?:entities|interfaces)\.\w+)(\.(?:fields|methods)\.\w+)?(\.params\.\w+)?")
+
+
+_ENTITY = re.compile(r"entities\.(\w+)")
+_FORMER = re.compile(r" ?renamed_from=(\w+)")
+
+
+def _renamed_entities(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Entities that are gone, with the names that they say they have now."""
+    before, after = (
+        {one[1] for path in side if (one := _ENTITY.match(path))} for side in (old, new)
+    )
+    found: dict[str, str] = {}
+    for path, text in new.items():
+        name, former = _ENTITY.fullmatch(path), _FORMER.search(text)
+        if name and former and name[1] not in before and former[1] in before - after:
+            found.setdefault(former[1], name[1])
+    return found
+
+
+def _under_new_names(elements: Mapping[str, str], renames: Mapping[str, str]) -> dict[str, str]:
+    """The elements of entities under other names, and types and references that mention them.
+
+    What an entity was called is left out: it is told as a rename, or was so before.
+    """
+    found: dict[str, str] = {}
+    for path, text in elements.items():
+        name = _ENTITY.match(path)
+        if name and name.end() == len(path):
+            rest = _FORMER.sub("", text)
+            if rest or rest == text:
+                found[f"entities.{renames.get(name[1], name[1])}"] = rest
+            continue
+        if name and name[1] in renames:
+            path = f"entities.{renames[name[1]]}{path[name.end() :]}"  # noqa: PLW2901 -- its name now
+        found[path] = _mentioning(text, renames) if _TYPED.fullmatch(path) else text
+    return found
+
+
+_TYPED = re.compile(
+    r"entities\.\w+\.fields\.\w+|interfaces\.\w+\.methods\.\w+\.(params\.\w+|returns)"
+)
+
+
+_VALUES = re.compile(r"\b(?!list\[|dict\[)\w+\[")
+
+
+def _mentioning(text: str, renames: Mapping[str, str]) -> str:
+    kind = parse_field(text).type
+    rest = text.removeprefix(kind)
+    enum = _VALUES.search(kind)
+    end = enum.end() if enum else len(kind)
+    names, values = kind[:end], kind[end:]
+    for old, new in renames.items():
+        # The enum of a field is called after its entity.
+        names = re.sub(rf"\b{old}(?=\b|[A-Z]\w*\[)", new, names)
+        rest = rest.replace(f" references={old}.", f" references={new}.")
+    return names + values + rest
 
 
 def _grouped(elements: Mapping[str, str]) -> _Elements:
@@ -386,6 +447,10 @@ def _has_more(before: str, after: str) -> bool:
     return not set(listed(after)) <= set(listed(before))
 
 
+def _same_modules(before: str, after: str) -> bool:
+    return _LIMIT.sub("", before) == _LIMIT.sub("", after)
+
+
 def _moved(before: str, after: str) -> bool:
     return before.partition(" ")[0] != after.partition(" ")[0]
 
@@ -448,7 +513,14 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
             _plain("less is forbidden", Bump.PATCH),
         ),
     ),
-    (r"config", _plain("modules have other names", Bump.MAJOR, breaks=(*_DATA, *_CODE))),
+    (
+        r"config",
+        _either(
+            _same_modules,
+            _plain("another limit on suppressions, or other migrations", Bump.PATCH),
+            _plain("modules have other names", Bump.MAJOR, breaks=(*_DATA, *_CODE)),
+        ),
+    ),
     (r"generated_module", _plain("the earlier module stays importable", Bump.PATCH)),
     (r".*", _plain("other rules for the project", Bump.PATCH)),
 )

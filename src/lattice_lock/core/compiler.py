@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 from lattice_lock.core import python_types
 from lattice_lock.core.documents import Document, emit_documents
+from lattice_lock.core.emitters.alembic_environment import (
+    emit_environment,
+    emit_environment_scaffolds,
+    environment_path,
+)
 from lattice_lock.core.emitters.interfaces import (
     emit_protocols,
     emit_scaffold,
@@ -20,6 +25,8 @@ from lattice_lock.core.emitters.sqlmodel_tables import (
     tables_module,
     with_storage_limits,
 )
+from lattice_lock.core.emitters.table_descriptions import describe_tables
+from lattice_lock.core.policies import policies_of
 from lattice_lock.core.vacuity import find_unspecified, find_vacuous
 from lattice_lock.exceptions import (
     CompileError,
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lattice_lock.core.schema import Entity, Interface, Lattice
+    from lattice_lock.core.table_structure import Table
+    from lattice_lock.policies.policy_set import PolicySet
 
 __all__ = ["Compilation", "ContractSuite", "ContractTest", "compile_lattice"]
 
@@ -69,6 +78,8 @@ class Compilation:
         scaffolds: path to text; written only where there is no file yet.
         contracts: interface name to its tests.
         trusted_modules: module name to text of the generated modules (types and protocols).
+        policies: the policies of the lattice, ready to be enforced.
+        tables: what migrations lead to; None where none are asked for.
         warnings: what was understood but deserves a look.
     """
 
@@ -76,6 +87,8 @@ class Compilation:
     scaffolds: Mapping[str, str]
     contracts: Mapping[str, ContractSuite]
     trusted_modules: Mapping[str, str]
+    policies: PolicySet
+    tables: tuple[Table, ...] | None = None
     warnings: tuple[Problem, ...] = ()
 
 
@@ -85,11 +98,13 @@ def compile_lattice(lattice: Lattice) -> Compilation:
     Raises:
         VacuousContractError: a contract tests nothing.
         UnsupportedByTargetError: an output cannot express what the lattice says.
+        InvalidPolicyError: a policy is unknown, wrongly set up or contradicts another.
         CompileError: two interfaces would share one contract file.
     """
     vacuous = find_vacuous(lattice)
     if vacuous:
         raise VacuousContractError(vacuous)
+    policies = policies_of(lattice)
     types_module = f"{python_types.SHARED_PACKAGE}.{lattice.generated_module}"
     stored = with_storage_limits(lattice)
     trusted = {
@@ -107,16 +122,22 @@ def compile_lattice(lattice: Lattice) -> Compilation:
     generated = {f"{root}/{name.replace('.', '/')}.py": text for name, text in modules.items()}
     generated.update({suite.path: suite.text for suite in contracts.values()})
     generated.update(emit_documents(stored, map(Document, lattice.config.documents)))
+    folder = lattice.config.migrations
+    if folder is not None:
+        generated[environment_path(folder)] = emit_environment(lattice)
     by_file: dict[str, list[Interface]] = {}
     for interface in lattice.interfaces.values():
         by_file.setdefault(interface.file, []).append(interface)
     scaffolds = {file: emit_scaffold(lattice, sharing) for file, sharing in by_file.items()}
+    scaffolds.update(emit_environment_scaffolds(lattice))
     return Compilation(
         generated=generated,
         scaffolds=scaffolds,
         contracts=contracts,
         trusted_modules=trusted,
-        warnings=(*lattice.warnings, *find_unspecified(lattice), *_not_emitted(lattice)),
+        tables=None if folder is None else describe_tables(lattice),
+        policies=policies,
+        warnings=(*lattice.warnings, *find_unspecified(lattice)),
     )
 
 
@@ -199,12 +220,3 @@ def _ensure_distinct(lattice: Lattice) -> None:
             )
     if problems:
         raise CompileError(problems)
-
-
-def _not_emitted(lattice: Lattice) -> Iterable[Problem]:
-    """What a lattice may declare but nothing is generated for in this version."""
-    for policy in lattice.policies:
-        yield Problem(
-            location=policy.location,
-            message=f"policy `{policy.use}` is recorded, but not enforced.",
-        )

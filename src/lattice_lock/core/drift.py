@@ -10,6 +10,7 @@ from lattice_lock.core import python_types
 from lattice_lock.core.bodies import BodyState, find_body
 from lattice_lock.core.elements import contract_digest, describe_elements
 from lattice_lock.core.lockfile import Acceptance, LockFile, dump_lock, parse_lock, text_digest
+from lattice_lock.core.migrations import plan_migration
 from lattice_lock.core.project import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -65,21 +66,34 @@ def plan_files(
     lock: LockFile | None,
     *,
     accepted: Mapping[str, Acceptance] | None = None,
+    allow_drop: bool = False,
 ) -> dict[str, str | None]:
     """Every file that compiling writes, for `Project.write_files`; the lock comes last.
 
     Scaffolds are included only where there is no file. Files generated earlier and no longer part
-    of the lattice are deleted, except old versions of the shared modules: those stay importable.
+    of the lattice are deleted, except old versions of the shared modules, which stay importable,
+    and migrations, which databases have run.
 
     Args:
         accepted: acceptances to add to those already recorded.
+        allow_drop: whether a migration may drop what holds data.
+
+    Raises:
+        CompileError: the next migration cannot be written; see `migrations.plan_migration`.
     """
-    files: dict[str, str | None] = dict(compilation.generated)
+    migration = plan_migration(
+        project, lattice, compilation.tables or (), lock, allow_drop=allow_drop
+    )
+    files: dict[str, str | None] = {**compilation.generated, **migration.files}
     digests = {path: text_digest(text) for path, text in compilation.generated.items()}
+    digests |= migration.digests
+    former = lock.migrations.folder if lock and lock.migrations else None
     shared = f"{lattice.config.source_root}/{python_types.SHARED_PACKAGE}/"
     for path, digest in (lock.generated if lock else {}).items():
         if path in digests or not (project.root / path).exists():
             continue
+        if former is not None and path.startswith(f"{former}/"):
+            continue  # left to whoever no longer wants migrations, or moved the folder
         if path.startswith(shared):
             digests[path] = digest
         elif text_digest(project.read_text(path) or "") == digest:
@@ -99,6 +113,7 @@ def plan_files(
         elements=describe_elements(lattice),
         generated=digests,
         accepted=known,
+        migrations=migration.record,
     )
     files[LOCK_NAME] = dump_lock(new)
     return files
@@ -175,7 +190,9 @@ def _generated_drift(
             subject=path,
             path=path,
             message=message,
-            hint="Change the lattice instead, and run `lattice-lock compile` to restore the file.",
+            hint="Change the lattice instead, and run `lattice-lock compile` to restore the file."
+            if path in expected
+            else "Restore it from version control: only its digest is known here.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING
 
 from lattice_lock.core.expressions import Expression
@@ -24,7 +24,7 @@ from lattice_lock.exceptions import SourceLocation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lattice_lock.core.schema import Lattice
+    from lattice_lock.core.schema import Entity, Lattice
 
 __all__ = ["contract_digest", "describe_elements"]
 
@@ -47,7 +47,8 @@ def describe_elements(lattice: Lattice) -> dict[str, str]:
 def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
     """SHA-256 over all that a method's contract depends on, hexadecimal.
 
-    That is the method itself and every entity reachable from its types, without descriptions.
+    That is the method itself and every entity reachable from its types, without descriptions and
+    without what concerns migrations alone.
     """
     declared = lattice.interfaces[interface].methods[method]
     pending = [declared.returns.type, *(param.type for param in declared.params.values())]
@@ -59,9 +60,17 @@ def contract_digest(lattice: Lattice, interface: str, method: str) -> str:
                 pending.extend(one.type for one in lattice.entities[name].fields.values())
     parts = dict(_flatten("method", declared))
     for name in sorted(reached):
-        parts.update(_flatten(name, lattice.entities[name]))
+        parts.update(_flatten(name, _without_history(lattice.entities[name])))
     conditions = {path: text for path, text in parts.items() if not path.endswith(_DESCRIPTION)}
     return hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
+
+
+def _without_history(entity: Entity) -> Entity:
+    """The entity without what concerns the way to it from the version before."""
+    fields = {
+        name: replace(one, renamed_from=None, backfill=None) for name, one in entity.fields.items()
+    }
+    return replace(entity, renamed_from=None, fields=fields)
 
 
 def _flatten(path: str, value: object) -> Iterator[tuple[str, str]]:
@@ -107,7 +116,7 @@ def _flatten_parts(path: str, value: object) -> Iterator[tuple[str, str]]:
     has_parts = False
     for one in fields(value):  # type: ignore[arg-type]  # a dataclass instance by `_has_elements`
         part = getattr(value, one.name)
-        if isinstance(part, SourceLocation) or one.name == "name" or _is_absent(part):
+        if isinstance(part, SourceLocation) or one.name in {"name", "places"} or _is_absent(part):
             continue
         if isinstance(part, Mapping | tuple) or _has_elements(part):
             has_parts = True

@@ -13,15 +13,18 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Literal
 
+from lattice_lock.core.table_structure import parse_tables, plain_tables
 from lattice_lock.exceptions import LockfileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lattice_lock.core.table_structure import Table
 
 __all__ = [
     "Acceptance",
     "LockFile",
+    "MigrationRecord",
     "dump_lock",
     "parse_lock",
     "text_digest",
@@ -59,6 +62,18 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationRecord:
+    """What the migrations written so far lead to: the next one begins there.
+
+    Attributes:
+        folder: of the migrations, relative to the lattice.
+    """
+
+    folder: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockFile:
     """Everything that `lattice.lock` records.
 
@@ -66,12 +81,14 @@ class LockFile:
         elements: element path (`entities.Order.fields.price`) to a one-line description.
         generated: path to SHA-256 of the text.
         accepted: `Interface.method` to its acceptance.
+        migrations: None where none were ever asked for.
     """
 
     lattice_digest: str
     elements: Mapping[str, str]
     generated: Mapping[str, str]
     accepted: Mapping[str, Acceptance] = field(default_factory=dict)
+    migrations: MigrationRecord | None = None
 
 
 def text_digest(text: str) -> str:
@@ -81,7 +98,7 @@ def text_digest(text: str) -> str:
 
 def dump_lock(lock: LockFile) -> str:
     """The file's text."""
-    document = {
+    document: dict[str, object] = {
         "format": _FORMAT,
         "lattice": {"sha256": lock.lattice_digest, "elements": dict(lock.elements)},
         "generated": dict(lock.generated),
@@ -90,6 +107,11 @@ def dump_lock(lock: LockFile) -> str:
             for name, one in lock.accepted.items()
         },
     }
+    if lock.migrations is not None:
+        document["migrations"] = {
+            "folder": lock.migrations.folder,
+            "tables": plain_tables(lock.migrations.tables),
+        }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -114,11 +136,20 @@ def parse_lock(text: str, *, file: str) -> LockFile:
             accepted={
                 _text(name): _acceptance(record) for name, record in document["accepted"].items()
             },
+            migrations=_migrations(document.get("migrations")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LockfileError(f"`{file}` is not a lock file: {error!r}", hint=hint) from error
     except InvalidOperation as error:
         raise LockfileError(f"`{file}` holds a cost that is no number", hint=hint) from error
+
+
+def _migrations(record: object) -> MigrationRecord | None:
+    if record is None:
+        return None
+    if not isinstance(record, dict):
+        raise TypeError("`migrations` is not a mapping")
+    return MigrationRecord(folder=_text(record["folder"]), tables=parse_tables(record["tables"]))
 
 
 def _acceptance(record: dict[str, object]) -> Acceptance:

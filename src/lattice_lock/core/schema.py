@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lattice_lock.core.expressions import Expression
     from lattice_lock.core.type_refs import TypeRef
     from lattice_lock.exceptions import Problem, SourceLocation
+    from lattice_lock.policies.base import Action, Subject
 
 __all__ = [
     "Bound",
@@ -100,7 +102,12 @@ class Clause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field of an entity."""
+    """One field of an entity.
+
+    Attributes:
+        renamed_from: its name in the version before.
+        backfill: what a migration writes into rows that have no value which may stay.
+    """
 
     name: str
     type: TypeRef
@@ -113,6 +120,7 @@ class Field:
     index: bool = False
     references: Reference | None = None
     renamed_from: str | None = None
+    backfill: Default | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,7 @@ class Entity:
     """One entity.
 
     Attributes:
+        renamed_from: its name in the version before.
         transitions: per enum field, the states that may follow each state.
         ensures: invariants; the entity's fields are in scope by their bare names.
     """
@@ -129,6 +138,7 @@ class Entity:
     location: SourceLocation
     description: str | None = None
     persistence: Literal["none", "table"] = "none"
+    renamed_from: str | None = None
     transitions: Mapping[str, Mapping[str, tuple[str, ...]]]
     ensures: tuple[Clause, ...] = ()
 
@@ -223,13 +233,26 @@ class Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDeclaration:
-    """One Gauntlet policy as declared; `parameters` holds plain YAML values."""
+    """One Gauntlet policy as declared; `parameters` holds plain YAML values.
+
+    Attributes:
+        on: where it looks; empty for the policy's own places.
+        action: what is done about findings; None for the policy's own action.
+        restore: whether answers get back what was taken out of the prompt.
+        places: where each key stands.
+    """
 
     use: str
-    on: tuple[Literal["code", "prompt", "response"], ...]
-    action: Literal["deny", "redact", "flag"]
+    on: tuple[Subject, ...]
+    action: Action | None
+    restore: bool
     parameters: Mapping[str, object]
     location: SourceLocation
+    places: Mapping[str, SourceLocation] = field(default_factory=dict)
+
+    def place(self, key: str | None) -> SourceLocation:
+        """Where `key` stands, or the declaration as a whole."""
+        return self.location if key is None else self.places.get(key, self.location)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,12 +291,16 @@ class Config:
     Attributes:
         forbidden_imports: module names; the name of a built-in (`float`) bans that built-in in
             annotations and calls.
+        max_suppressions: how many rules comments may ignore in all; None for any number.
         documents: what is written for those who do not read Python, see `core.documents`.
+        migrations: folder of Alembic migrations, relative to the lattice; None for no migrations.
         source_root: folder of the project's packages, relative to the lattice.
     """
 
     forbidden_imports: tuple[str, ...] = ()
+    max_suppressions: int | None = None
     documents: tuple[Literal["json_schema", "typescript", "markdown"], ...] = ()
+    migrations: str | None = None
     orm_engine: Literal["sqlmodel"] = "sqlmodel"
     source_root: str = "src"
 
@@ -301,3 +328,9 @@ class Lattice:
     policies: tuple[PolicyDeclaration, ...] = ()
     models: ProjectModels = ProjectModels()
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def policy_files(self) -> tuple[Path, ...]:
+        """The Python files that its own policies are made of."""
+        folder = Path(self.file).parent
+        return tuple(folder / one.use for one in self.policies if one.use.endswith(".py"))

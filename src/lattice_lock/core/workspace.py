@@ -56,10 +56,17 @@ class Workspace:
         """What no longer agrees with the lock."""
         return find_drift(self.project, self.lattice, self.compilation, self.lock)
 
-    def plan(self, *, accepted: Mapping[str, Acceptance] | None = None) -> dict[str, str | None]:
+    def plan(
+        self, *, accepted: Mapping[str, Acceptance] | None = None, allow_drop: bool = False
+    ) -> dict[str, str | None]:
         """What compiling writes; see `drift.plan_files`."""
         return plan_files(
-            self.project, self.lattice, self.compilation, self.lock, accepted=accepted
+            self.project,
+            self.lattice,
+            self.compilation,
+            self.lock,
+            accepted=accepted,
+            allow_drop=allow_drop,
         )
 
 

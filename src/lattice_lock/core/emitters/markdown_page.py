@@ -58,7 +58,8 @@ def emit_markdown(lattice: Lattice) -> str:
             parts += _interface(interface, lattice)
     if lattice.policies:
         rows = [
-            (_code(one.use), ", ".join(one.on) or "its own", one.action) for one in lattice.policies
+            (_code(one.use), ", ".join(one.on) or "its own", one.action or "its own")
+            for one in lattice.policies
         ]
         parts += ["## Policies", _table(("Policy", "On", "Action"), rows)]
     return "\n\n".join(parts) + "\n"

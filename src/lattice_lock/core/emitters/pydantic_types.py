@@ -54,6 +54,9 @@ def emit_types(lattice: Lattice) -> str:
         blocks.insert(0, UNIQUE_ITEMS_CHECK)
     if any("(_storable)" in block for block in blocks):
         blocks.insert(0, _STORABLE_CHECK)
+    if any("_PLAIN]" in block for block in blocks):
+        imports.add([("decimal", "Decimal"), ("pydantic", "PlainSerializer")])
+        blocks.insert(0, _PLAIN_DECIMAL)
     rendered = imports.render("".join(blocks))
     if rendered:
         text += f"\n{rendered}\n"
@@ -73,6 +76,15 @@ _STORABLE_CHECK = """def _storable(text: str) -> str:
         raise ValueError("a text in a table cannot hold the character 0")
     text.encode()  # a lone surrogate is a ValueError
     return text
+"""
+
+
+# Written out, `1E+999999999` would be a gigabyte.
+_PLAIN_DECIMAL = """def _without_exponent(value: Decimal) -> str:
+    return str(value) if abs(value.adjusted()) > 400 else f"{value:f}"
+
+
+_PLAIN = PlainSerializer(_without_exponent, return_type=str, when_used="json")
 """
 
 
@@ -120,7 +132,7 @@ def _field(
     field: Field, names: set[str], lattice: Lattice, imports: Imports, *, stored: bool
 ) -> str:
     annotation = constrained_annotation(
-        field.type, field.constraints, lattice, imports, stored=stored
+        field.type, field.constraints, lattice, imports, stored=stored, dumped=True
     )
     default = ""
     if field.default is not None:
@@ -157,6 +169,7 @@ def constrained_annotation(
     imports: Imports,
     *,
     stored: bool = False,
+    dumped: bool = False,
 ) -> str:
     """Annotation that makes Pydantic check a type together with its constraints.
 
@@ -164,10 +177,13 @@ def constrained_annotation(
 
     Args:
         stored: whether a column of a table holds the value, which no database does of every text.
+        dumped: whether the value becomes JSON, in which the module's `_PLAIN` writes a `Decimal`.
     """
     imports.add(python_types.imports(type_ref, generated_module=lattice.generated_module))
     if isinstance(type_ref, OptionalType):
-        inner = constrained_annotation(type_ref.inner, constraints, lattice, imports, stored=stored)
+        inner = constrained_annotation(
+            type_ref.inner, constraints, lattice, imports, stored=stored, dumped=dumped
+        )
         return f"{inner} | None"
     arguments = list(_field_arguments(type_ref, constraints, lattice))
     metadata = [f"Field({', '.join(arguments)})"] if arguments else []
@@ -177,7 +193,11 @@ def constrained_annotation(
     if stored and type_ref == STR:
         metadata.append("AfterValidator(_storable)")
         imports.add([("pydantic", "AfterValidator")])
-    base = _checked_annotation(type_ref, imports)
+    if dumped and type_ref == ScalarType(ScalarName.DECIMAL):
+        metadata.append("_PLAIN")
+        base = python_types.annotation(type_ref)
+    else:
+        base = _checked_annotation(type_ref, imports, dumped=dumped)
     if not metadata:
         return base
     if arguments:
@@ -186,7 +206,7 @@ def constrained_annotation(
     return f"Annotated[{base}, {', '.join(metadata)}]"
 
 
-def _checked_annotation(type_ref: TypeRef, imports: Imports) -> str:
+def _checked_annotation(type_ref: TypeRef, imports: Imports, *, dumped: bool) -> str:
     """The plain annotation, with the classes by which Pydantic checks more than Python's own."""
     match type_ref:
         case ScalarType(ScalarName.DATETIME):
@@ -195,12 +215,15 @@ def _checked_annotation(type_ref: TypeRef, imports: Imports) -> str:
         case ScalarType(ScalarName.FLOAT):
             imports.add([("pydantic", "FiniteFloat")])
             return "FiniteFloat"
+        case ScalarType(ScalarName.DECIMAL) if dumped:
+            imports.add([("typing", "Annotated")])
+            return "Annotated[Decimal, _PLAIN]"
         case ListType(item):
-            return f"list[{_checked_annotation(item, imports)}]"
+            return f"list[{_checked_annotation(item, imports, dumped=dumped)}]"
         case DictType(item):
-            return f"dict[str, {_checked_annotation(item, imports)}]"
+            return f"dict[str, {_checked_annotation(item, imports, dumped=dumped)}]"
         case OptionalType(inner):
-            return f"{_checked_annotation(inner, imports)} | None"
+            return f"{_checked_annotation(inner, imports, dumped=dumped)} | None"
         case _:
             return python_types.annotation(type_ref)
 

@@ -1,21 +1,46 @@
 """Contracts as readable pytest files driven by Hypothesis.
 
 Each method gets one test that its contract holds, one test per declared error and one per example.
-Boundaries found at compile time stand in the file as explicit examples. The files need nothing of
-Lattice Lock: plain `pytest` runs them against the implementation in the source tree.
+An interface with several methods gets one more, which calls them in any order on one object.
+Dependencies are replaced by fakes that keep their own contracts; only examples, which name results
+of the real ones, are run with these. Boundaries found at compile time stand in the file as
+explicit examples. The files need nothing of Lattice Lock: plain `pytest` runs them against the
+implementation in the source tree.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from lattice_lock.core import python_types
-from lattice_lock.core.emitters.interfaces import dependency_parameter, implementation_module
-from lattice_lock.core.emitters.pydantic_types import UNIQUE_ITEMS_CHECK, constrained_annotation
+from lattice_lock.core.emitters._call_sequences import (
+    HELPERS,
+    SEQUENCE_SETTINGS,
+    SEQUENCE_TEST,
+    keeping_name,
+    raising_name,
+    write_machine,
+)
+from lattice_lock.core.emitters._contract_pieces import (
+    Pieces,
+    assertion,
+    indented,
+    is_mutable,
+    keywords,
+    message,
+)
+from lattice_lock.core.emitters._fake_dependencies import (
+    FAKE,
+    can_stand_in,
+    fake_class,
+    fake_strategy,
+    write_fake,
+)
+from lattice_lock.core.emitters.interfaces import dependency_parameter
+from lattice_lock.core.emitters.pydantic_types import UNIQUE_ITEMS_CHECK
 from lattice_lock.core.emitters.python_text import Imports, header, literal, quoted, snake_case
-from lattice_lock.core.emitters.strategies import Strategies, narrow
+from lattice_lock.core.emitters.strategies import Strategies
 from lattice_lock.core.expressions import (
     EvaluationError,
     constants,
@@ -23,56 +48,26 @@ from lattice_lock.core.expressions import (
     old_variables,
     to_python,
 )
-from lattice_lock.core.type_refs import (
-    JSON,
-    DictType,
-    EntityType,
-    ListType,
-    OptionalType,
-    TypeRef,
-    entities_in,
-)
+from lattice_lock.core.python_types import annotation
+from lattice_lock.core.type_refs import EntityType, entities_in
 from lattice_lock.core.vacuity import witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from lattice_lock.core.schema import Clause, Entity, Example, Interface, Lattice, Method, Raises
+    from lattice_lock.core.schema import Clause, Entity, Example, Interface, Lattice, Method
+    from lattice_lock.core.type_refs import TypeRef
 
-__all__ = ["contract_path", "emit_contracts"]
+__all__ = ["ANY_METHOD", "contract_path", "emit_contracts"]
+
+ANY_METHOD: Final = "*"
+"""What stands for the method of a test that calls several."""
 
 _MOST_EXAMPLES = 8
 _LONGEST_EXAMPLE = 500
 _WITNESSES = 200
 _MOST_CONSTANTS = 12
-
-# Names that a contract file uses itself; a parameter of that name gets an underscore.
-_TAKEN = frozenset(
-    {
-        "Annotated",
-        "Any",
-        "Decimal",
-        "HealthCheck",
-        "TypeAdapter",
-        "UTC",
-        "UUID",
-        "ValidationError",
-        "assume",
-        "contract",
-        "date",
-        "datetime",
-        "deepcopy",
-        "example",
-        "expected",
-        "given",
-        "mismatch",
-        "problem",
-        "result",
-        "settings",
-        "st",
-        "timedelta",
-    }
-)
+_FEWEST_METHODS_IN_SEQUENCE = 2
 
 _MISMATCH = '''
 def mismatch(value: object, declared: TypeAdapter[Any]) -> str:
@@ -122,37 +117,90 @@ def emit_contracts(
 class _ContractFile:
     lattice: Lattice
     interface: Interface
-    imports: Imports = field(default_factory=lambda: Imports(home=""))
+    pieces: Pieces = field(init=False)
+    strategies: Strategies = field(init=False)
+    fakes: dict[str, Interface] = field(default_factory=dict)
+    inputs: dict[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
     tests: list[tuple[str, str]] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        imports = Imports(home="")
+        self.pieces = Pieces(self.lattice, imports)
+        self.strategies = Strategies(self.lattice, imports, self._constants())
+        dependencies = [self.lattice.interfaces[name] for name in self.interface.depends_on]
+        params = {name for one in self.interface.methods.values() for name in one.params}
+        for one in dependencies:
+            if can_stand_in(self.lattice, one):
+                name = dependency_parameter(one)
+                while name in params:
+                    name = f"fake_{name}"
+                self.fakes[name] = one
+
+    @property
+    def _has_sequences(self) -> bool:
+        return len(self.interface.methods) >= _FEWEST_METHODS_IN_SEQUENCE
 
     def render(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        strategies = Strategies(self.lattice, self.imports, self._constants())
         for method in self.interface.methods.values():
-            self._method(method, strategies)
-        entities = [
-            strategies.entity_function(self.lattice.entities[name])
-            for name in _reachable(self.interface, self.lattice)
+            self._method(method)
+        fakes = [
+            block
+            for one in self.fakes.values()
+            for block in write_fake(one, self.pieces, self.strategies)
         ]
-        self.imports.add([("typing", "Any"), ("pydantic", "TypeAdapter")])
-        self.imports.add([("pydantic", "ValidationError")])
-        transitions = [
-            _transition_table(entity) for entity in self._used_entities() if entity.transitions
-        ]
-        head = "".join([*transitions, *self.results])
-        helper = f"\n\n{UNIQUE_ITEMS_CHECK}\n" if "_without_repetition" in head else ""
-        generates = any(one.startswith("@contract") for one in self.blocks)
-        head += _SETTINGS if generates else ""
-        body = f"{helper}\n{head}\n{_MISMATCH}" if head else _MISMATCH
-        body += "".join(f"\n\n{block}" for block in [*entities, *self.blocks])
+        rows: list[str] = []
+        machine: list[str] = []
+        if self._has_sequences:
+            rows, text = self._machine()
+            machine = [text]
+            self.tests.append((SEQUENCE_TEST, ANY_METHOD))
+        entities = [self.strategies.entity_function(one) for one in self._used_entities()]
+        self.pieces.imports.add([("typing", "Any"), ("pydantic", "TypeAdapter")])
+        self.pieces.imports.add([("pydantic", "ValidationError")])
+        head = "".join(
+            [
+                *(_transition_table(one) for one in self._changing_entities()),
+                *(
+                    f"{name}: TypeAdapter[Any] = {text}\n"
+                    for name, text in self.pieces.adapters.items()
+                ),
+                *rows,
+            ]
+        )
+        unique = f"\n\n{UNIQUE_ITEMS_CHECK}\n" if "_without_repetition" in head else ""
+        if machine or any(one.startswith("@contract") for one in self.blocks):
+            head += _SETTINGS
+        head += SEQUENCE_SETTINGS if machine else ""
+        body = f"{unique}\n{head}\n{_MISMATCH}" if head else _MISMATCH
+        body += f"\n{FAKE}" if fakes else ""
+        body += f"\n{HELPERS}" if machine else ""
+        body += "".join(f"\n\n{block}" for block in [*entities, *fakes, *self.blocks, *machine])
         text = header(self.lattice, f"Contracts of `{self.interface.name}`.")
-        text += f"\n{self.imports.render(body)}\n{body}"
+        text += f"\n{self.pieces.imports.render(body)}\n{body}"
         return text, tuple(self.tests)
 
+    def _machine(self) -> tuple[list[str], str]:
+        fakes = {
+            name: (fake_class(one), f"{fake_strategy(one)}()") for name, one in self.fakes.items()
+        }
+        return write_machine(
+            self.interface,
+            self.pieces,
+            self.strategies,
+            construct=self._construct(),
+            fakes=fakes,
+            inputs=self.inputs,
+            returning=lambda method: not _always_raises(method),
+        )
+
     def _constants(self) -> tuple[object, ...]:
+        """Numbers and texts that conditions mention, those of dependencies last."""
         found: dict[str, object] = {}
-        for method in self.interface.methods.values():
+        names = [self.interface.name, *self.interface.depends_on]
+        for method in (
+            one for name in names for one in self.lattice.interfaces[name].methods.values()
+        ):
             clauses = [*method.requires, *method.ensures, *(one.clause for one in method.raises)]
             for clause in clauses:
                 for one in constants(clause.expression):
@@ -160,62 +208,75 @@ class _ContractFile:
         return tuple(found.values())[:_MOST_CONSTANTS]
 
     def _used_entities(self) -> list[Entity]:
-        return [self.lattice.entities[name] for name in _reachable(self.interface, self.lattice)]
+        """Entities that arguments, and answers of fakes, are made of."""
+        kinds = [
+            param.type
+            for method in self.interface.methods.values()
+            for param in method.params.values()
+        ]
+        for interface in self.fakes.values():
+            returned = (method.returns.type for method in interface.methods.values())
+            kinds += [kind for kind in returned if kind is not None]
+        return [self.lattice.entities[name] for name in _reachable(kinds, self.lattice)]
+
+    def _changing_entities(self) -> list[Entity]:
+        kinds = [
+            param.type
+            for method in self.interface.methods.values()
+            for param in method.params.values()
+        ]
+        found = (self.lattice.entities[name] for name in _reachable(kinds, self.lattice))
+        return [one for one in found if one.transitions]
 
     # One method ----------------------------------------------------------------------------------
 
-    def _method(self, method: Method, strategies: Strategies) -> None:
-        inputs = witnesses(self.lattice, method, _WITNESSES)
-        for raised in method.raises:
-            self._raises_test(method, raised, inputs, strategies)
+    def _method(self, method: Method) -> None:
+        inputs = self.inputs[method.name] = witnesses(self.lattice, method, _WITNESSES)
+        for number in range(len(method.raises)):
+            self._raises_test(method, number, inputs)
         if not _always_raises(method):
-            self._keeps_test(method, inputs, strategies)
+            self._keeps_test(method, inputs)
         for number, one in enumerate(method.examples):
             self._example_test(method, number, one)
 
-    def _keeps_test(
-        self, method: Method, inputs: Iterable[Mapping[str, object]], strategies: Strategies
-    ) -> None:
-        name = f"test_{method.name}_keeps_its_contract"
-        names = self._names(method)
-        conditions = self._preconditions(method, names)
-        conditions += [f"not ({self._python(one.clause, names)})" for one in method.raises]
+    def _keeps_test(self, method: Method, inputs: Iterable[Mapping[str, object]]) -> None:
+        names = self.pieces.names(method)
+        conditions = self.pieces.preconditions(method)
+        conditions += [f"not ({self.pieces.python(one.clause, names)})" for one in method.raises]
         before: dict[str, None] = {}
         after = []
         for clause in method.ensures:
             condition = to_python(clause.expression, names={**names, "result": "result"})
-            self.imports.add_needs(condition.needs)
+            self.pieces.imports.add_needs(condition.needs)
             before.update((f"{name} = {text}", None) for name, text in condition.captures)
-            after += _assertion(condition.text, f"{_message(clause)}{_RETURNED}")
+            after += assertion(condition.text, f"{message(clause)}{_RETURNED}")
         untouched_before, untouched_after = self._untouched(method, names)
         transition_before, transition_after = self._transitions(method, names)
-        body = [f"assume({text})" for text in conditions]
-        body += [*before, *untouched_before, *transition_before]
+        body = [*before, *untouched_before, *transition_before]
         body += [f"result = {self._call(method, names)}", *self._returned(method)]
         body += [*untouched_after, *transition_after, *after]
         chosen = [one for one in inputs if not any(_holds(r.clause, one) for r in method.raises)]
-        self._test(name, method, chosen, strategies, body)
+        self._test(keeping_name(method), method, chosen, conditions, body, returns=True)
 
     def _raises_test(
-        self,
-        method: Method,
-        raised: Raises,
-        inputs: Iterable[Mapping[str, object]],
-        strategies: Strategies,
+        self, method: Method, number: int, inputs: Iterable[Mapping[str, object]]
     ) -> None:
-        name = f"test_{method.name}_raises_{snake_case(raised.exception)}"
-        names = self._names(method)
-        conditions = [*self._preconditions(method, names), self._python(raised.clause, names)]
+        raised = method.raises[number]
+        names = self.pieces.names(method)
+        conditions = [
+            *self.pieces.preconditions(method),
+            self.pieces.python(raised.clause, names),
+        ]
         others = [one for one in method.raises if one is not raised]
         caught = raised.exception
-        body = [f"assume({text})" for text in conditions]
+        body = []
         if others:
             body.append(f"expected: tuple[type[Exception], ...] = ({caught},)")
             for one in others:
-                body.append(f"if {self._python(one.clause, names)}:")
+                body.append(f"if {self.pieces.python(one.clause, names)}:")
                 body.append(f"    expected += ({one.exception},)")
             caught = "expected"
-        message = quoted(
+        text = quoted(
             f"{raised.clause.path}: {raised.exception} expected, because"
             f" {raised.clause.expression.source}"
         )
@@ -224,10 +285,10 @@ class _ContractFile:
             f"    result = {self._call(method, names)}",
             f"except {caught}:",
             "    return",
-            f"raise AssertionError({message}{_RETURNED})",
+            f"raise AssertionError({text}{_RETURNED})",
         ]
         chosen = [one for one in inputs if _holds(raised.clause, one)]
-        self._test(name, method, chosen, strategies, body)
+        self._test(raising_name(method, number), method, chosen, conditions, body, returns=False)
 
     def _example_test(self, method: Method, number: int, one: Example) -> None:
         name = f"test_{method.name}_example_{number}"
@@ -237,26 +298,26 @@ class _ContractFile:
             for param, declared in method.params.items()
         }
         for declared in method.params.values():
-            self._import_type(declared.type)
+            self.pieces.import_type(declared.type)
         path = f"interfaces.{self.interface.name}.methods.{method.name}.examples[{number}]"
-        call = f"{self._service()}.{method.name}({_keywords(values)})"
+        call = f"{self.pieces.construct(self.interface)}.{method.name}({keywords(values)})"
         body = [f"result = {call}"]
         if one.raises is not None:
-            message = f'"{path}: {one.raises} expected"{_RETURNED}'
+            text = f'"{path}: {one.raises} expected"{_RETURNED}'
             body = ["try:", f"    result = {call}", f"except {one.raises}:", "    return"]
-            body.append(f"raise AssertionError({message})")
+            body.append(f"raise AssertionError({text})")
         elif method.returns.type is None:
-            body += _assertion("result is None", f'"{path}: expected None"')
+            body += assertion("result is None", f'"{path}: expected None"')
         else:
-            self._import_type(method.returns.type)
+            self.pieces.import_type(method.returns.type)
             expected = literal(one.returns, method.returns.type, entities)
             body += self._returned(method)
             body += [f"expected = {expected}"]
-            body += _assertion(
+            body += assertion(
                 "result == expected", f'f"{path}: expected {{expected!r}}, got {{result!r}}"'
             )
         self.tests.append((name, method.name))
-        self.blocks.append(f"def {name}() -> None:\n{_indented(body)}")
+        self.blocks.append(f"def {name}() -> None:\n{indented(body)}")
 
     # Pieces --------------------------------------------------------------------------------------
 
@@ -265,77 +326,91 @@ class _ContractFile:
         name: str,
         method: Method,
         inputs: Iterable[Mapping[str, object]],
-        strategies: Strategies,
+        conditions: Sequence[str],
         body: list[str],
+        *,
+        returns: bool,
     ) -> None:
-        self.tests.append((name, method.name))
-        names = self._names(method)
-        head = ""
-        if method.params:
-            self.imports.add_module("hypothesis.strategies as st")
-            self.imports.add(("hypothesis", one) for one in ("HealthCheck", "given", "settings"))
-            head = "@contract\n" + self._given(method, strategies)
-            for text in self._boundaries(method, inputs):
-                self.imports.add([("hypothesis", "example")])
-                head += f"@example({text})\n"
-            if any(line.startswith("assume(") for line in body):
-                self.imports.add([("hypothesis", "assume")])
-        params = ", ".join(
-            f"{names[param.name]}: {python_types.annotation(param.type)}"
-            for param in method.params.values()
+        """Add a test, and the function with its body where sequences of calls need it too."""
+        self.tests.append((f"test_{name}", method.name))
+        names = self.pieces.names(method)
+        head = self._head(method, inputs)
+        if conditions and head:
+            self.pieces.imports.add([("hypothesis", "assume")])
+        params = self.pieces.parameters(method)
+        fakes = {name: fake_class(one) for name, one in self.fakes.items()}
+        given = ", ".join(
+            [*([params] if params else []), *(f"{one}: {cls}" for one, cls in fakes.items())]
         )
-        self.blocks.append(f"{head}def {name}({params}) -> None:\n{_indented(body)}")
+        lines = [f"assume({text})" for text in conditions]
+        if self._has_sequences:
+            self._shared(name, method, body, returns=returns)
+            values = ", ".join([self._construct(), *names.values()])
+            lines.append(f"{name}({values})")
+        else:
+            lines += body
+        self.blocks.append(f"{head}def test_{name}({given}) -> None:\n{indented(lines)}")
 
-    def _boundaries(self, method: Method, inputs: Iterable[Mapping[str, object]]) -> Iterable[str]:
+    def _shared(self, name: str, method: Method, body: list[str], *, returns: bool) -> None:
+        returned = "None"
+        lines = list(body)
+        if returns and method.returns.type is not None:
+            self.pieces.import_type(method.returns.type)
+            returned = annotation(method.returns.type)
+            lines.append("return result")
+        params = self.pieces.parameters(method)
+        taken = ", ".join([f"service: {self.interface.class_name}", *([params] if params else [])])
+        self.blocks.append(f"def {name}({taken}) -> {returned}:\n{indented(lines)}")
+
+    def _head(self, method: Method, inputs: Iterable[Mapping[str, object]]) -> str:
+        """The decorators of a test."""
+        if not (method.params or self.fakes):
+            return ""
+        imports = self.pieces.imports
+        imports.add_module("hypothesis.strategies as st")
+        imports.add(("hypothesis", one) for one in ("HealthCheck", "given", "settings"))
+        head = f"@contract\n{self._given(method)}"
+        for text in self._boundaries(method, inputs):
+            imports.add([("hypothesis", "example")])
+            head += f"@example({text})\n"
+        return head
+
+    def _boundaries(self, method: Method, inputs: Iterable[Mapping[str, object]]) -> Iterator[str]:
         """The first inputs that a person can still read."""
-        names = self._names(method)
+        names = self.pieces.names(method)
         texts = (
-            _keywords(
-                {
-                    names[param]: literal(one[param], declared.type, self.lattice.entities)
-                    for param, declared in method.params.items()
-                }
-            )
+            {
+                names[param]: literal(one[param], declared.type, self.lattice.entities)
+                for param, declared in method.params.items()
+            }
             for one in inputs
         )
-        return islice((text for text in texts if len(text) <= _LONGEST_EXAMPLE), _MOST_EXAMPLES)
+        short = (one for one in texts if len(keywords(one)) <= _LONGEST_EXAMPLE)
+        for number, one in enumerate(islice(short, _MOST_EXAMPLES)):
+            turn = number or ""
+            fakes = {name: f"{fake_class(fake)}({turn})" for name, fake in self.fakes.items()}
+            yield keywords(one | fakes)
 
-    def _given(self, method: Method, strategies: Strategies) -> str:
-        limits = {name: param.constraints for name, param in method.params.items()}
-        for clause in method.requires:
-            limits, _ = narrow(clause, limits)
-        names = self._names(method)
-        for param in method.params.values():
-            self._import_type(param.type)
-        given = "".join(
-            f"    {names[name]}={strategies.strategy(param.type, limits[name])},\n"
+    def _given(self, method: Method) -> str:
+        limits = self.pieces.limits(method)
+        names = self.pieces.names(method)
+        drawn = {
+            names[name]: self.strategies.strategy(param.type, limits[name])
             for name, param in method.params.items()
-        )
+        }
+        drawn |= {name: f"{fake_strategy(one)}()" for name, one in self.fakes.items()}
+        given = "".join(f"    {name}={text},\n" for name, text in drawn.items())
         return f"@given(\n{given})\n"
-
-    def _preconditions(self, method: Method, names: Mapping[str, str]) -> list[str]:
-        """Preconditions that the strategies do not fulfil by construction, as Python text."""
-        limits = {name: param.constraints for name, param in method.params.items()}
-        remaining = []
-        for clause in method.requires:
-            limits, complete = narrow(clause, limits)
-            if not complete or _optional_names(clause, method):
-                remaining.append(self._python(clause, names))
-        return remaining
 
     def _returned(self, method: Method) -> list[str]:
         path = f"interfaces.{self.interface.name}.methods.{method.name}.returns"
         if method.returns.type is None:
-            return _assertion("result is None", f'f"{path}: expected None, got {_SHOWN}"')
-        name = f"{method.name.upper()}_RETURNS"
-        annotation = constrained_annotation(
-            method.returns.type, method.returns.constraints, self.lattice, self.imports
+            return assertion("result is None", f'f"{path}: expected None, got {_SHOWN}"')
+        name = self.pieces.adapter(
+            f"{method.name.upper()}_RETURNS", method.returns.type, method.returns.constraints
         )
-        declaration = f"{name}: TypeAdapter[Any] = TypeAdapter({annotation})\n"
-        if declaration not in self.results:
-            self.results.append(declaration)
         shown = f'f"{path}: expected {method.returns.type}, got {_SHOWN}: {{problem}}"'
-        return [f"problem = mismatch(result, {name})", *_assertion("not problem", shown)]
+        return [f"problem = mismatch(result, {name})", *assertion("not problem", shown)]
 
     def _transitions(self, method: Method, names: Mapping[str, str]) -> tuple[list[str], list[str]]:
         """Checks that a method which takes and returns one entity respects its transitions."""
@@ -355,11 +430,11 @@ class _ContractFile:
             table = _transition_name(entity, name)
             moved = f"result.{name} in {{{name}_before, *{table}.get({name}_before, ())}}"
             condition = f"not ({is_same}) or {moved}" if keys else moved
-            message = (
+            text = (
                 f'f"entities.{entity.name}.transitions.{name}: {{{name}_before}} may not become'
                 f' {{result.{name}}}"'
             )
-            after += _assertion(condition, message)
+            after += assertion(condition, text)
         return before, after
 
     def _untouched(self, method: Method, names: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -373,67 +448,31 @@ class _ContractFile:
         }
         before, after = [], []
         for param in method.params.values():
-            if param.name in declared or not self._is_mutable(param.type, set()):
+            if param.name in declared or not is_mutable(param.type, self.lattice):
                 continue
             given = names[param.name]
             snapshot = f"{given}_before"
             while snapshot in names.values():
                 snapshot += "_"
             before.append(f"{snapshot} = deepcopy({given})")
-            self.imports.add_needs(["deepcopy"])
+            self.pieces.imports.add_needs(["deepcopy"])
             path = f"interfaces.{self.interface.name}.methods.{method.name}.params.{param.name}"
-            message = (
-                f"{path}: the argument must not be changed, as no clause says old({param.name})"
-            )
-            after += _assertion(f"{given} == {snapshot}", quoted(message))
+            text = f"{path}: the argument must not be changed, as no clause says old({param.name})"
+            after += assertion(f"{given} == {snapshot}", quoted(text))
         return before, after
 
-    def _is_mutable(self, type_ref: TypeRef, seen: set[str]) -> bool:
-        match type_ref:
-            case ListType() | DictType():
-                return True
-            case OptionalType(inner):
-                return self._is_mutable(inner, seen)
-            case EntityType(name) if name not in seen:
-                fields = self.lattice.entities[name].fields.values()
-                return any(self._is_mutable(one.type, {*seen, name}) for one in fields)
-            case _:
-                return type_ref == JSON
-
-    def _names(self, method: Method) -> dict[str, str]:
-        return {name: f"{name}_" if name in _TAKEN else name for name in method.params}
-
-    def _python(self, clause: Clause, names: Mapping[str, str]) -> str:
-        condition = to_python(clause.expression, names=names)
-        self.imports.add_needs(condition.needs)
-        return condition.text
-
-    def _import_type(self, type_ref: TypeRef) -> None:
-        module = self.lattice.generated_module
-        self.imports.add(python_types.imports(type_ref, generated_module=module))
-        for name in entities_in(type_ref):
-            for one in self.lattice.entities[name].fields.values():
-                self.imports.add(python_types.imports(one.type, generated_module=module))
-
     def _call(self, method: Method, names: Mapping[str, str]) -> str:
-        return f"{self._service()}.{method.name}({_keywords(names)})"
+        service = "service" if self._has_sequences else self._construct()
+        return f"{service}.{method.name}({keywords(names)})"
 
-    def _service(self) -> str:
-        return self._construct(self.interface)
-
-    def _construct(self, interface: Interface) -> str:
-        module = implementation_module(self.lattice, interface)
-        self.imports.add([(module, interface.class_name)])
-        dependencies = (self.lattice.interfaces[name] for name in interface.depends_on)
-        given = {dependency_parameter(one): self._construct(one) for one in dependencies}
-        return f"{interface.class_name}({_keywords(given)})"
+    def _construct(self) -> str:
+        fakes = {one.name: name for name, one in self.fakes.items()}
+        return self.pieces.construct_with_fakes(self.interface, fakes)
 
 
-def _reachable(interface: Interface, lattice: Lattice) -> list[str]:
-    """Entities that the parameters of an interface need, in the order of the lattice."""
-    pending = [
-        param.type for method in interface.methods.values() for param in method.params.values()
-    ]
+def _reachable(kinds: Iterable[TypeRef], lattice: Lattice) -> list[str]:
+    """Entities that values of these types need, in the order of the lattice."""
+    pending = list(kinds)
     seen: set[str] = set()
     while pending:
         for name in entities_in(pending.pop()):
@@ -447,36 +486,11 @@ def _always_raises(method: Method) -> bool:
     return any(one.clause.expression.source == "True" for one in method.raises)
 
 
-def _optional_names(clause: Clause, method: Method) -> bool:
-    source = clause.expression.source
-    return any(
-        isinstance(param.type, OptionalType) and name in source
-        for name, param in method.params.items()
-    )
-
-
 def _holds(clause: Clause, values: Mapping[str, object]) -> bool:
     try:
         return bool(evaluate(clause.expression, values, old=None))
     except EvaluationError:
         return False
-
-
-def _message(clause: Clause) -> str:
-    named = f"{clause.name}: " if clause.name else ""
-    return quoted(f"{clause.path}: {named}{clause.expression.source}")
-
-
-def _assertion(condition: str, message: str) -> list[str]:
-    return [f"assert {condition}, (", f"    {message}", ")"]
-
-
-def _indented(lines: Iterable[str]) -> str:
-    return "".join(f"    {line}\n" for line in lines)
-
-
-def _keywords(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={text}" for name, text in values.items())
 
 
 def _transition_name(entity: Entity, name: str) -> str:

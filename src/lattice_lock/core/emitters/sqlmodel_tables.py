@@ -6,7 +6,6 @@ has one meaning in Python, PostgreSQL and SQLite, or compiling fails at the plac
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -14,13 +13,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from lattice_lock.core import python_types
-from lattice_lock.core.emitters._field_checks import field_checks, stored_type
-from lattice_lock.core.emitters._sql_conditions import UnsupportedPartError, sql_condition
-from lattice_lock.core.emitters._sql_text import (
-    Sql,
-    microseconds,
-    plain_decimal,
-    string,
+from lattice_lock.core.emitters._field_checks import stored_type
+from lattice_lock.core.emitters._sql_text import microseconds
+from lattice_lock.core.emitters._table_checks import (
+    LONGEST_NAME,
+    server_default,
+    table_checks,
+    table_name,
 )
 from lattice_lock.core.emitters.pydantic_types import CLASS_HOMES
 from lattice_lock.core.emitters.python_text import (
@@ -29,7 +28,6 @@ from lattice_lock.core.emitters.python_text import (
     docstring,
     header,
     quoted,
-    snake_case,
 )
 from lattice_lock.core.type_refs import (
     DictType,
@@ -46,10 +44,11 @@ from lattice_lock.exceptions import Problem, UnsupportedByTargetError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lattice_lock.core.schema import Clause, Constraints, Entity, Field, Lattice
+    from lattice_lock.core.schema import Constraints, Entity, Field, Lattice
     from lattice_lock.core.type_refs import TypeRef
 
 __all__ = [
+    "DECIMAL_FUNCTIONS",
     "emit_tables",
     "row_class",
     "stored_entities",
@@ -57,9 +56,6 @@ __all__ = [
     "tables_module",
     "with_storage_limits",
 ]
-
-_LONGEST_NAME = 63
-"""Bytes of an identifier that PostgreSQL keeps."""
 
 _LARGEST_INTEGER = 2**63 - 1
 
@@ -89,11 +85,6 @@ def tables_module(lattice: Lattice) -> str:
 def row_class(entity: str) -> str:
     """Name of the class whose objects are rows of an entity's table."""
     return f"{entity}Row"
-
-
-def table_name(entity: str) -> str:
-    """Name of an entity's table: `LimitOrder` as `limit_order`."""
-    return snake_case(entity)
 
 
 def stored_entities(lattice: Lattice) -> tuple[Entity, ...]:
@@ -151,7 +142,9 @@ def emit_tables(lattice: Lattice) -> str | None:
         raise UnsupportedByTargetError(problems)
     body = "".join(f"\n\n{one}" for one in rows)
     support = [text for mark, text in _SUPPORT if any(word in body for word in mark)]
-    prepare = _PREPARE_EXACT if "_Exact(" in body or "decimal_" in body else _PREPARE
+    prepare = (
+        _PREPARE_EXACT + DECIMAL_FUNCTIONS if "_Exact(" in body or "decimal_" in body else _PREPARE
+    )
     body = "\n\n".join([_METADATA, prepare, _MEMORY, *support]) + body
     imports.add([("typing", "Any"), ("typing", "ClassVar"), ("typing", "Self")])
     for name in ("Decimal", "Fraction", "UUID", "StrEnum"):
@@ -196,7 +189,7 @@ def _name_problems(entities: Iterable[Entity], lattice: Lattice) -> Iterator[Pro
                 message=f"rows of `{entity.name}` are of a class `{row_class(entity.name)}` too.",
                 hint="Rename it.",
             )
-        if len(table_name(entity.name)) > _LONGEST_NAME:
+        if len(table_name(entity.name)) > LONGEST_NAME:
             yield _too_long(entity)
         columns: dict[str, Field] = {}
         for field in entity.fields.values():
@@ -217,14 +210,14 @@ def _column_name_problems(field: Field) -> Iterator[Problem]:
             message=f"`{field.name}` is an attribute of every table class and names no column.",
             hint=f"Write `{field.name}_` or a more telling name.",
         )
-    if len(field.name) > _LONGEST_NAME:
+    if len(field.name) > LONGEST_NAME:
         yield _too_long(field)
 
 
 def _too_long(named: Entity | Field) -> Problem:
     return Problem(
         location=named.location,
-        message=f"`{named.name}` makes a name of more than {_LONGEST_NAME} bytes in the database.",
+        message=f"`{named.name}` makes a name of more than {LONGEST_NAME} bytes in the database.",
         hint="Shorten it.",
     )
 
@@ -284,47 +277,15 @@ def _row(entity: Entity, lattice: Lattice, imports: Imports, problems: list[Prob
 
 
 def _constraints(entity: Entity, problems: list[Problem]) -> Iterator[str]:
-    for field in entity.fields.values():
-        for check in field_checks(field, problems):
-            yield from _check(entity, field.name, check)
-    for clause in entity.ensures:
-        try:
-            check = sql_condition(clause.expression, entity.fields)
-        except UnsupportedPartError as error:
-            problems.append(_untranslatable(clause, error))
-        else:
-            yield from _check(entity, _label(clause), check)
-
-
-def _label(clause: Clause) -> str:
-    return re.sub(r"\W+", "_", clause.name or "", flags=re.ASCII).strip("_").lower() or "invariant"
-
-
-def _untranslatable(clause: Clause, error: UnsupportedPartError) -> Problem:
-    at = clause.expression.location
-    return Problem(
-        location=replace(at, column=at.column + error.column),
-        message=f"`{error}` of `{clause.expression.source}` cannot be checked by a database.",
-        hint="Say it in the contracts of the methods instead, or leave out `persistence: table`.",
-    )
-
-
-def _check(entity: Entity, subject: str, check: Sql) -> Iterator[str]:
-    """One constraint, or one for each database where the text differs."""
-    name = _constraint_name(table_name(entity.name), subject, check)
-    if check.postgresql == check.sqlite:
-        yield f"        _check({quoted(name)}, {quoted(check.sqlite)}),\n"
-        return
-    for dialect in ("postgresql", "sqlite"):
-        text = getattr(check, dialect)
-        if text:
-            yield _call("_check", [quoted(name), quoted(text), quoted(dialect)], indent=8)
-
-
-def _constraint_name(table: str, subject: str, check: Sql) -> str:
-    meaning = f"{table}\0{subject}\0{check.postgresql}\0{check.sqlite}"
-    digest = hashlib.sha256(meaning.encode()).hexdigest()[:8]
-    return f"{f'ck_{table}_{subject}'[: _LONGEST_NAME - 9]}_{digest}"
+    """One text for each condition, or one for each database where the condition differs."""
+    for name, check in table_checks(entity, problems):
+        if check.postgresql == check.sqlite:
+            yield f"        _check({quoted(name)}, {quoted(check.sqlite)}),\n"
+            continue
+        for dialect in ("postgresql", "sqlite"):
+            text = getattr(check, dialect)
+            if text:
+                yield _call("_check", [quoted(name), quoted(text), quoted(dialect)], indent=8)
 
 
 def _call(function: str, arguments: list[str], *, indent: int) -> str:
@@ -354,7 +315,7 @@ def _column(field: Field, entity: Entity, imports: Imports) -> str:
     nullable = isinstance(field.type, OptionalType)
     arguments.append(f"nullable={nullable}")
     arguments += [f"{key}=True" for key in ("unique", "index") if getattr(field, key)]
-    default = _server_default(field)
+    default = server_default(field)
     if default is not None:
         arguments.append(f"server_default=_sa.literal_column({quoted(default)})")
     start = f"    {field.name}: {annotation} = _Field("
@@ -400,37 +361,6 @@ def _unhidden(text: str, entity: Entity, imports: Imports) -> str:
             imports.add([(CLASS_HOMES[name], f"{name} as _{name}")])
         text = changed
     return text
-
-
-def _server_default(field: Field) -> str | None:
-    """SQL text of a default that both databases read alike; None where there is none.
-
-    A column that may be null has none: it would take the place of a null that was given.
-    """
-    if field.default is None or isinstance(field.type, OptionalType):
-        return None
-    value = field.default.value
-    match stored_type(field):
-        case EnumType():
-            return string(str(value))
-        case ScalarType(ScalarName.INT | ScalarName.STR | ScalarName.UUID | ScalarName.DATE):
-            return _plain_default(value)
-        case ScalarType(ScalarName.DECIMAL) if isinstance(value, Decimal):
-            return string(plain_decimal(value))
-        case ScalarType(ScalarName.FLOAT):
-            return repr(value)
-        case ScalarType(ScalarName.BOOL):
-            return "TRUE" if value else "FALSE"
-        case ScalarType(ScalarName.TIMEDELTA) if isinstance(value, timedelta):
-            return str(microseconds(value))
-        case _:
-            return None
-
-
-def _plain_default(value: object) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return string(getattr(value, "hex", str(value)) if not isinstance(value, str) else value)
 
 
 # Support code of the generated module ------------------------------------------------------------
@@ -501,7 +431,9 @@ def _prepare_connection(connection: Any, _record: object) -> None:
         connection.create_function(function.__name__, 2, function, deterministic=True)
 
 
-def _compare(left: str, right: str) -> int:
+'''
+
+DECIMAL_FUNCTIONS = '''def _compare(left: str, right: str) -> int:
     first, second = Decimal(left), Decimal(right)
     return (first > second) - (first < second)
 
@@ -539,6 +471,7 @@ def is_multiple(value: str | int | None, step: str) -> bool | None:
     """Whether a number is a multiple of another, exactly."""
     return None if value is None else Fraction(value) % Fraction(step) == 0
 '''
+"""Python of what SQLite does not know of decimals."""
 
 _MEMORY = '''def memory_session() -> Session:
     """A session on an empty SQLite database in memory, which keeps no foreign keys.

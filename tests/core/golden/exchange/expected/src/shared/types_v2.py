@@ -12,7 +12,15 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 __all__ = [
     "Customer",
@@ -20,6 +28,13 @@ __all__ = [
     "LimitOrderStatus",
     "SideResult",
 ]
+
+
+def _without_exponent(value: Decimal) -> str:
+    return str(value) if abs(value.adjusted()) > 400 else f"{value:f}"
+
+
+_PLAIN = PlainSerializer(_without_exponent, return_type=str, when_used="json")
 
 
 def _without_repetition(items: list[Any]) -> list[Any]:
@@ -66,7 +81,7 @@ class LimitOrder(BaseModel):
 
     order_id: UUID
     customer_id: UUID
-    price: Annotated[Decimal, Field(gt=Decimal("0"), decimal_places=2)]
+    price: Annotated[Decimal, Field(gt=Decimal("0"), decimal_places=2), _PLAIN]
     """In the quote currency"""
     quantity: Annotated[int, Field(ge=0, le=100000)]
     status: LimitOrderStatus = LimitOrderStatus.PENDING

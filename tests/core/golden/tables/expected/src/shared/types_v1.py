@@ -12,13 +12,28 @@ from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 __all__ = [
     "Customer",
     "Order",
     "OrderStatus",
 ]
+
+
+def _without_exponent(value: Decimal) -> str:
+    return str(value) if abs(value.adjusted()) > 400 else f"{value:f}"
+
+
+_PLAIN = PlainSerializer(_without_exponent, return_type=str, when_used="json")
 
 
 def _storable(text: str) -> str:
@@ -60,8 +75,8 @@ class Order(BaseModel):
 
     number: Annotated[int, Field(ge=1, le=9223372036854775807)]
     customer_id: UUID
-    price: Annotated[Decimal, Field(gt=Decimal("0"), max_digits=12, decimal_places=2)]
-    quantity: Annotated[Decimal, Field(multiple_of=Decimal("0.5"))]
+    price: Annotated[Decimal, Field(gt=Decimal("0"), max_digits=12, decimal_places=2), _PLAIN]
+    quantity: Annotated[Decimal, Field(multiple_of=Decimal("0.5")), _PLAIN]
     status: OrderStatus = OrderStatus.PENDING
     tags: Annotated[list[str], Field(max_length=3)] = Field(default_factory=list)
     placed: Annotated[AwareDatetime, Field(ge=datetime.fromisoformat("2020-01-01T00:00:00+00:00"))]

@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     FiniteFloat,
     JsonValue,
+    PlainSerializer,
     model_validator,
 )
 
@@ -26,6 +27,13 @@ __all__ = [
     "Everything",
     "EverythingM",
 ]
+
+
+def _without_exponent(value: Decimal) -> str:
+    return str(value) if abs(value.adjusted()) > 400 else f"{value:f}"
+
+
+_PLAIN = PlainSerializer(_without_exponent, return_type=str, when_used="json")
 
 
 class EverythingM(StrEnum):
@@ -46,7 +54,7 @@ class Everything(BaseModel):
 
     a: Annotated[str, Field(min_length=1)]
     b: Annotated[int, Field(gt=0, lt=100, multiple_of=5)]
-    c: Annotated[Decimal, Field(max_digits=6, decimal_places=2)] = Decimal("1.50")
+    c: Annotated[Decimal, Field(max_digits=6, decimal_places=2), _PLAIN] = Decimal("1.50")
     d: Annotated[FiniteFloat, Field(ge=0.0, lt=1.0)]
     e: bool = False
     f: UUID

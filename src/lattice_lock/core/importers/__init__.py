@@ -1,0 +1,1 @@
+"""Drafts a lattice from what a project already has: models, tables, schemas, APIs."""
