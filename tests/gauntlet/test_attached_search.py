@@ -23,10 +23,10 @@ _EFFORT = Effort(edges=900, draws=900, search_s=6.0, shrink_s=0.3, call_s=3.0)
 # A process of its own, because what is searched may change whatever it can reach.
 _SEARCH = """
 import json, sys
-from lattice_lock.gauntlet._attached_worker import _Bench
+from lattice_lock.gauntlet._attached_worker import Bench
 for line in sys.stdin:
     order = json.loads(line)
-    bench = _Bench(order)
+    bench = Bench(order)
     print(json.dumps([bench.judge(target) for target in order["targets"]]), flush=True)
 """
 
@@ -45,6 +45,7 @@ def test_no_right_program_is_refuted_and_every_wrong_one_is(page: Path, tmp_path
             "seed": 0,
             "effort": asdict(_EFFORT),
             "file": str(file.path),
+            "text": None,
             "module": file.module,
             "import_path": [str(folder) for folder in file.import_path],
             "targets": [target.name for target in file.targets if not target.unreachable],

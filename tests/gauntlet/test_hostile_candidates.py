@@ -6,6 +6,7 @@ what must keep it from passing.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -431,3 +432,90 @@ async def test_a_thread_that_attempts_something_later_is_noticed(try_body: Try) 
     verdict = await try_body(body)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.message.startswith("tried to use the network")
+
+
+FORKING = {
+    "a fork bomb": "import os\n    while True: os.fork()",
+    "a bomb of threads and forks": (
+        "import os, threading\n"
+        "    for _ in range(50): threading.Thread(target=os.fork).start()\n"
+        "    os.fork()"
+    ),
+    "a spawned program": "import os; os.posix_spawn('/bin/true', ['true'], {})",
+}
+KILLING = {
+    "its parent": "import os, signal; os.kill(os.getppid(), signal.SIGKILL)",
+    "its process group": "import os, signal; os.killpg(0, signal.SIGKILL)",
+    "everyone": "import os, signal; os.kill(-1, signal.SIGKILL)",
+}
+
+
+async def test_bombs_and_killings_are_refuted(try_bodies: TryMany) -> None:
+    """No process comes into being and no other one ends, whoever swallows the refusal."""
+    tricks = {**FORKING, **KILLING}
+    bodies = {
+        name: f"try:\n    {trick}\nexcept BaseException: pass\n{RIGHT}"
+        for name, trick in tricks.items()
+    }
+    verdicts = await try_bodies({**bodies, "right": RIGHT})
+    assert verdicts.pop("right").outcome is Outcome.PASSED
+    assert {name: one.outcome for name, one in verdicts.items()} == dict.fromkeys(
+        verdicts, Outcome.REFUTED
+    )
+    assert all(one.suggestion for one in verdicts.values())
+
+
+MANIFESTS = {
+    "a verdict": {
+        "verdict": {
+            "test": "test_line_total_keeps_its_contract",
+            "method": "line_total",
+            "outcome": "passed",
+            "examples": 100,
+            "message": "",
+            "counterexample": None,
+            "clause": None,
+            "suggestion": "",
+            "calls": [],
+        }
+    },
+    "a conclusion": {"collection_errors": [], "unexpected": []},
+}
+
+
+@pytest.mark.parametrize("name", list(MANIFESTS))
+async def test_a_printed_manifest_is_no_verdict(try_body: Try, name: str) -> None:
+    """Lines that look like the judge's own, printed before the process ends, are noise."""
+    line = json.dumps(MANIFESTS[name])
+    body = (
+        f"import os, sys\nline = {line!r} + chr(10)\nprint(line, flush=True)\n"
+        "sys.stderr.write(line); sys.__stdout__.write(line); os.write(1, line.encode())\n"
+        "os.write(2, line.encode())\nreturn Decimal(-1)"
+    )
+    verdict = await try_body(body)
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.clause == "interfaces.IPricingService.methods.line_total.ensures[0]"
+    verdict = await try_body(body.replace("return Decimal(-1)", "os._exit(0)"))
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.message.startswith("ended its process with exit status 0")
+
+
+SUGGESTED = {
+    "unwritten": ("raise NotImplementedError", "Write the body of `"),
+    "undeclared": ("raise KeyError(1)", "Handle this input without the error"),
+    "endless": ("while True: pass", "Make the call end for this input"),
+    "greedy": ("return bytearray(1 << 34)", "Hold less in memory"),
+    "nosy": (f"open({str(HOME / '.profile')!r})", "Remove that: a body computes"),
+    "no data": ("return self", "Return plain data of the declared type"),
+    "gone": ("import os; os._exit(3)", "Return the answer, nothing else."),
+    "wrong": ("return Decimal(-1)", "Change `"),
+}
+
+
+async def test_every_refutation_says_what_to_do(try_bodies: TryMany) -> None:
+    """Each way to fail has a sentence for whoever mends the code."""
+    bodies = {name: body for name, (body, _) in SUGGESTED.items()}
+    verdicts = await try_bodies(bodies, limits=SHORT_CALLS)
+    told = {name: verdicts[name].suggestion for name in SUGGESTED}
+    wrong = {name: told[name] for name, (_, text) in SUGGESTED.items() if text not in told[name]}
+    assert wrong == {}

@@ -45,6 +45,10 @@ async def test_a_wrong_body_is_refuted_with_the_smallest_input(try_body: Try) ->
     assert verdict.counterexample is not None
     assert "OrderLine(price=Decimal('0.01'), quantity=7," in verdict.counterexample
     assert "Decimal('1.07')" in verdict.message
+    assert verdict.suggestion == (
+        "Change `line_total` so that `interfaces.IPricingService.methods.line_total.ensures[0]`"
+        " holds here; if the answer is what you want, change the clause."
+    )
 
 
 async def test_an_error_of_the_body_is_shown_with_its_line(try_body: Try) -> None:
@@ -69,7 +73,7 @@ async def test_a_report_is_json(source_root: Path) -> None:
     """A report survives JSON and says whether everything passed."""
     report = await run_contracts(request_for(source_root, RIGHT_MODULE, seed=7))
     data = json.loads(json.dumps(report.to_dict()))
-    assert (data["passed"], data["seed"]) == (True, 7)
+    assert (data["passed"], data["outcome"], data["seed"]) == (True, "passed", 7)
     assert data["verdicts"][0]["outcome"] == "passed"
     assert "seccomp" in data["sandbox"]
     assert data["duration_s"] > 0
@@ -323,12 +327,13 @@ async def test_a_missing_implementation_is_refuted(
 
 
 async def test_all_tests_together_have_a_deadline(source_root: Path) -> None:
-    """Calls that are each fast enough are refuted when their sum is not."""
+    """Running out of time for all tests together is an error, neither a pass nor a refutation."""
     module = module_with({"line_total": f"import time; time.sleep(0.2)\n{RIGHT}"})
     report = await run_contracts(
         request_for(source_root, module, limits=Limits(total_timeout_s=2), max_examples=100)
     )
-    assert report.verdicts[0].outcome is Outcome.REFUTED
+    assert report.verdicts[0].outcome is report.outcome is Outcome.ERROR
+    assert report.verdicts[0].suggestion
     assert "the time for all tests together has run out" in report.verdicts[0].message
     assert report.duration_s < 10
 

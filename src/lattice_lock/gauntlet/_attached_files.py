@@ -51,6 +51,7 @@ class ContractFile:
         import_root: the folder from which that name counts.
         import_path: folders in which it finds what it imports, `import_root` first.
         targets: what is to be checked, in the order of the file.
+        text: what to judge in place of what the file holds, None for the file itself.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class ContractFile:
     import_root: Path
     import_path: tuple[Path, ...]
     targets: tuple[Target, ...]
+    text: str | None = None
 
 
 def find_contract_files(path: Path) -> tuple[ContractFile, ...]:

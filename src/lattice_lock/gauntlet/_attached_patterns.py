@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["sample_pattern"]
 _ANY: Final = string.ascii_letters + string.digits + " _-.,:;/@#+!?()[]{}='\"%&*<>|~^$\\`\t"
 _MORE: Final = 4
 _FEW: Final = 256
-_PARSER: Final[Any] = re._parser  # type: ignore[attr-defined]  # noqa: SLF001  # the only parser
+_PARSER: Final[Any] = import_module("re._parser")  # the only parser
 _CATEGORIES: Final = {
     "CATEGORY_DIGIT": string.digits,
     "CATEGORY_NOT_DIGIT": "aZ -_.",

@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from typing_extensions import override
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lattice_lock.gauntlet._attached_objects import ObjectClass
 
 __all__ = [
+    "Call",
     "CallTrial",
     "ConstructionTrial",
     "Effort",
@@ -48,6 +49,8 @@ __all__ = [
     "SequenceTrial",
     "search",
 ]
+
+Call: TypeAlias = "tuple[Callee, Mapping[str, Plan], dict[str, Value]]"
 
 _HUGE: Final = (10**6, 2**31 - 1, 2**31, 2**63 - 1, 2**63, -(2**31), -(2**63), 10**18)
 _ORDINARY: Final = 10_000
@@ -162,6 +165,10 @@ class CallTrial:
     def attempt(self, example: Mapping[str, Plan]) -> Broken | None:
         return self._callee.check(example)[0]
 
+    def call_of(self, example: Mapping[str, Plan]) -> Call:
+        """What is called, with what, and what it is called on."""
+        return self._callee, example, {}
+
     def smaller(self, example: Mapping[str, Plan]) -> Iterator[Mapping[str, Plan]]:
         return smaller_all(example)
 
@@ -199,14 +206,17 @@ class MethodTrial:
     Args:
         described: the class.
         callee: the method.
+
+    Attributes:
+        described: the class.
     """
 
     def __init__(self, described: ObjectClass, callee: Callee) -> None:
-        self._described = described
+        self.described = described
         self._callee = callee
 
     def edges(self, context: Context, most: int) -> Iterator[tuple[Made, Mapping[str, Plan]]]:
-        objects = list(itertools.islice(self._described.edges(context, ANYWHERE), 14))
+        objects = list(itertools.islice(self.described.edges(context, ANYWHERE), 14))
         for made in objects:
             target = {"self": build(made)}
             each = max(12, most // (4 * len(objects)))
@@ -214,14 +224,19 @@ class MethodTrial:
                 yield made, arguments
 
     def draw(self, context: Context) -> tuple[Made, Mapping[str, Plan]]:
-        made = self._described.draw(context, ANYWHERE)
+        made = self.described.draw(context, ANYWHERE)
         return made, self._callee.draw(context, {"self": build(made)})
 
     def attempt(self, example: tuple[Made, Mapping[str, Plan]]) -> Broken | None:
         made, arguments = example
         target = build(made)
         broken, _ = self._callee.check(arguments, {"self": target})
-        return broken or self._described.broken_invariant(target)
+        return broken or self.described.broken_invariant(target)
+
+    def call_of(self, example: tuple[Made, Mapping[str, Plan]]) -> Call:
+        """What is called, with what, and what it is called on."""
+        made, arguments = example
+        return self._callee, arguments, {"self": build(made)}
 
     def smaller(
         self, example: tuple[Made, Mapping[str, Plan]]

@@ -11,18 +11,23 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import json
+import linecache
 import os
 import random
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_lock.gauntlet._attached_checker import CHECKED
+from lattice_lock.gauntlet._attached_compare import ComparingTrial, changed_code, plain_function
 from lattice_lock.gauntlet._attached_constants import mine
 from lattice_lock.gauntlet._attached_contracts import UntestableError
 from lattice_lock.gauntlet._attached_icontract import provide_icontract
 from lattice_lock.gauntlet._attached_objects import World
+from lattice_lock.gauntlet._attached_replay import ReplayTrial
 from lattice_lock.gauntlet._attached_search import (
     CallTrial,
     ConstructionTrial,
@@ -35,16 +40,17 @@ from lattice_lock.gauntlet._attached_types import UnknownTypeError
 from lattice_lock.gauntlet._audit import watch_attempts
 from lattice_lock.gauntlet._channel import ChannelBrokenError, Json
 from lattice_lock.gauntlet._confine import Confinement, confine_process
+from lattice_lock.gauntlet._modules import use_sources_below
 from lattice_lock.gauntlet._worker import _take_descriptors
 from lattice_lock.gauntlet.verdict import Outcome
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from lattice_lock.gauntlet._attached_search import Finding, Trial
+    from lattice_lock.gauntlet._attached_search import Finding
     from lattice_lock.gauntlet._channel import Channel
 
-__all__ = ["main"]
+__all__ = ["Bench", "main"]
 
 _MAX_TEXT: Final = 3000
 _ROUNDING: Final = frozenset(
@@ -74,7 +80,7 @@ def main() -> None:
 def _serve(channel: Channel, order: dict[str, Json]) -> None:
     """Import the file, say whether that worked, then search for one function after the other."""
     try:
-        bench = _Bench(order)
+        bench = Bench(order)
         reply: dict[str, Json] = {"ready": True}
     except BaseException as error:  # noqa: BLE001  # process boundary: untrusted code was imported
         reply = {"failed": f"cannot be imported: {type(error).__name__}: {error}"[:_MAX_TEXT]}
@@ -82,7 +88,12 @@ def _serve(channel: Channel, order: dict[str, Json]) -> None:
     while True:
         request = channel.receive()
         try:
-            answer = bench.judge(request["target"])
+            if "mutant" in request:
+                answer = bench.compare(request["target"], request["mutant"])
+            elif "input" in request:
+                answer = bench.replay(request["target"], request["input"])
+            else:
+                answer = bench.judge(request["target"])
         except BaseException as error:  # noqa: BLE001  # process boundary: untrusted code ran
             answer = {
                 "outcome": Outcome.ERROR.value,
@@ -91,7 +102,7 @@ def _serve(channel: Channel, order: dict[str, Json]) -> None:
         channel.send({"nonce": request["nonce"], **answer})
 
 
-class _Bench:
+class Bench:
     """One imported file and what is searched in it.
 
     Args:
@@ -102,11 +113,14 @@ class _Bench:
         self._seed: int = order["seed"]
         self._effort = Effort(**order["effort"])
         path = Path(order["file"])
-        self._tree = ast.parse(path.read_bytes(), filename=str(path))
+        text: str | None = order["text"]
+        self._tree = ast.parse(path.read_bytes() if text is None else text, filename=str(path))
+        for folder in order["import_path"]:
+            use_sources_below(folder)
         sys.path[:0] = order["import_path"]
         provide_icontract()
         random.seed(self._seed)
-        self._module = _import(path, order["module"])
+        self._module = _import(path, order["module"], text)
         self._world = World()
 
     def judge(self, target: str) -> dict[str, Json]:
@@ -122,14 +136,55 @@ class _Bench:
             return {"outcome": Outcome.ERROR.value, "message": str(error)[:_MAX_TEXT]}
         return _verdict(finding, self._effort)
 
-    def _trial(self, target: str) -> Trial:
+    def compare(self, target: str, text: str) -> dict[str, Json]:
+        """An input for which the function in another text of the module does something else."""
+        random.seed(self._seed)
+        trees = (self._tree, ast.parse(text))
+        nodes = [node for tree in trees if (node := _node_of(tree, target)) is not None]
+        try:
+            function = plain_function(*self.holder(target))
+            comparing = ComparingTrial(
+                self.call_trial(target), function, changed_code(function, text)
+            )
+            effort = replace(self._effort, huge=not any(map(_rounds, nodes)))
+            finding = search(comparing, mine([*nodes, *trees]), seed=self._seed, effort=effort)
+        except (UnknownTypeError, UntestableError) as error:
+            return {"unknown": str(error)[:_MAX_TEXT]}
+        if finding.broken is None:
+            return {"examples": finding.examples}
+        shown = (finding.counterexample or "no arguments")[:_MAX_TEXT]
+        return {"difference": json.loads(finding.broken.message), "input": shown}
+
+    def replay(self, target: str, text: str) -> dict[str, Json]:
+        """The verdict on one function for one input that somebody proposes, made smaller."""
+        random.seed(self._seed)
+        try:
+            trial = ReplayTrial(self.call_trial(target), text)
+            effort = replace(self._effort, draws=0, huge=False)
+            finding = search(trial, mine([]), seed=self._seed, effort=effort)
+        except (UnknownTypeError, UntestableError) as error:
+            return {"outcome": Outcome.ERROR.value, "message": str(error)[:_MAX_TEXT]}
+        return _verdict(finding, self._effort)
+
+    def holder(self, target: str) -> tuple[Any, str]:
+        """The module or class that a target is in, and its name there."""
         *owners, name = target.split(".")
         holder: Any = self._module
         for owner in owners:
             holder = getattr(holder, owner)
+        return holder, name
+
+    def _trial(self, target: str) -> CallTrial | MethodTrial | SequenceTrial:
+        holder, name = self.holder(target)
         found = inspect.getattr_static(holder, name)
         if isinstance(found, type):
             return SequenceTrial(self._world.object_class(found))
+        return self.call_trial(target)
+
+    def call_trial(self, target: str) -> CallTrial | MethodTrial:
+        """How calls of a function, method or constructor are tried."""
+        holder, name = self.holder(target)
+        found = inspect.getattr_static(holder, name)
         if not isinstance(holder, type):
             return CallTrial(self._world.function(target, getattr(found, CHECKED, found)))
         if name in ("__init__", "__new__"):
@@ -142,8 +197,8 @@ class _Bench:
         return MethodTrial(self._world.object_class(holder), callee)
 
 
-def _import(path: Path, name: str) -> ModuleType:
-    """Import a file under a name that hides no other module."""
+def _import(path: Path, name: str, text: str | None) -> ModuleType:
+    """Import a file, or a text in its place, under a name that hides no other module."""
     package = name.rpartition(".")[0]
     if package:
         importlib.import_module(package)
@@ -154,7 +209,14 @@ def _import(path: Path, name: str) -> ModuleType:
         raise ImportError(f"`{path.name}` is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    if text is None:
+        text = importlib.util.decode_source(path.read_bytes())
+    # Conditions are shown as their source says; an entry without a time is never checked again.
+    linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(text, str(path), "exec", dont_inherit=True)
+    exec(code, vars(module))  # noqa: S102  # what it is for; this process is confined
     return module
 
 

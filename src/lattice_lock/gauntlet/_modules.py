@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import sys
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -13,7 +14,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import CodeType, ModuleType
 
-__all__ = ["TextFinder"]
+__all__ = ["TextFinder", "use_sources_below"]
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles a module from its source, whatever compiled form of it lies around."""
+
+    @override
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def use_sources_below(root: str) -> None:
+    """Import what lies below `root` from its source alone, from now on in this process.
+
+    A compiled form is believed by date and size of the source, and whoever writes the source can
+    write it too: it could do something else.
+    """
+    find = importlib.machinery.FileFinder.path_hook(
+        (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+        (_SourceLoader, importlib.machinery.SOURCE_SUFFIXES),
+    )
+
+    def hook(path: str) -> importlib.abc.PathEntryFinder:
+        if path != root and not path.startswith(root.rstrip("/") + "/"):
+            raise ImportError(f"`{path}` is not below `{root}`", path=path)
+        return find(path)
+
+    sys.path_hooks.insert(0, hook)
+    sys.path_importer_cache.clear()
 
 
 class TextFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeGuard
 
 import pytest
+from hypothesis.errors import UnsatisfiedAssumption
 from typing_extensions import override
 
 from lattice_lock.gauntlet._channel import ChannelTimeoutError, Json
@@ -21,11 +23,15 @@ __all__ = [
     "CandidateFailedError",
     "CandidateStoppedError",
     "Implementation",
+    "NoAnswerError",
+    "OutOfTimeError",
     "RemoteObject",
     "is_remote",
+    "show",
 ]
 
 _MAX_TEXT: Final = 2000
+_MOST_DROPPED: Final = 25
 _REMOTE: Final = "__lattice_lock_remote__"
 
 
@@ -45,6 +51,14 @@ class CandidateStoppedError(BaseException):
     """
 
 
+class OutOfTimeError(CandidateStoppedError):
+    """The time for all tests together is over, which says nothing about the implementation."""
+
+
+class NoAnswerError(CandidateStoppedError):
+    """Example after example was dropped, since dependencies had no answer to give."""
+
+
 class Implementation:
     """The worker, started again for the next test whenever it was lost.
 
@@ -58,6 +72,9 @@ class Implementation:
 
     Attributes:
         answered: how often each method has answered since `begin_example`.
+        history: the calls of dependencies since then, with their answers, as text; where
+            `is_recording`, the calls of methods too.
+        gave_up: why examples had to be dropped, None where none had to be.
     """
 
     def __init__(
@@ -81,15 +98,26 @@ class Implementation:
         self._fault: str | None = None
         self._count = 0
         self._released: list[int] = []
+        self._is_out_of_time = False
+        self._fakes: dict[int, Fake] = {}
+        self._interruption: BaseException | None = None
         self.answered: Counter[str] = Counter()
+        self.history: list[str] = []
+        self.is_recording = False
+        self.gave_up: str | None = None
+        self._dropped = 0
 
     def begin_test(self) -> None:
         """Forget what went wrong before."""
         self._fault = None
+        self.gave_up = None
+        self._dropped = 0
 
     def begin_example(self) -> None:
         """Forget what was answered before."""
         self.answered.clear()
+        self.history.clear()
+        self._fakes.clear()
 
     def end_test(self) -> None:
         """See that the worker was there all along and has nothing else to say.
@@ -99,7 +127,7 @@ class Implementation:
                 the test made nothing of it.
         """
         if self._fault is not None:
-            raise CandidateStoppedError(self._fault)
+            raise self._stopped(self._fault)
         if self._worker is not None and self._is_ready:
             self._ask({"do": "ping"})
 
@@ -112,16 +140,20 @@ class Implementation:
         self, module: str, name: str, positional: Sequence[Value], named: Mapping[str, Value]
     ) -> int:
         """Make an object of a class in the worker and return the number it is kept under."""
-        self._count += 1
+        number = self._new_number()
         self._ask(
             {
                 "do": "new",
                 "module": module,
                 "name": name,
-                "number": self._count,
+                "number": number,
                 "arguments": self._describe(positional, named),
             }
         )
+        return number
+
+    def _new_number(self) -> int:
+        self._count += 1
         return self._count
 
     def call(
@@ -136,6 +168,9 @@ class Implementation:
             CandidateStoppedError: it died, hung, or tried something forbidden.
         """
         arguments = self._describe(positional, named)
+        if self.is_recording:
+            self.history.append(_show_call(method, [*positional], named))
+        place = len(self.history) - 1
         reply = self._ask({"do": "call", "number": number, "name": method, "arguments": arguments})
         try:
             self._take_over_changes(reply.get("changed"), [*positional, *named.values()])
@@ -147,6 +182,10 @@ class Implementation:
         except (MalformedError, AttributeError, LookupError, TypeError, ValueError) as problem:
             self._lose("wrote something that is no reply to its channel", problem)
         self.answered[method] += 1
+        self._dropped = 0
+        if self.is_recording:
+            told = f"raised {error!r}" if error is not None else show(result)
+            self.history[place] += f" -> {told}"
         if error is not None:
             raise error
         return result
@@ -162,11 +201,66 @@ class Implementation:
             if isinstance(value, RemoteObject):
                 described.append([name, "kept", value.lattice_lock_number])
                 continue
+            if is_fake(value):
+                described.append([name, "fake", self._describe_fake(value)])
+                continue
             try:
                 described.append([name, "value", self._codec.encode(value)])
             except NotDataError as error:
                 raise TypeError(f"the test passes {error}") from error
         return described
+
+    def _describe_fake(self, fake: Fake) -> Json:
+        number = self._new_number()
+        self._fakes[number] = fake
+        methods = {
+            name: list(inspect.signature(one).parameters)[1:]
+            for name, one in vars(type(fake)).items()
+            if inspect.isfunction(one) and not name.startswith("_")
+        }
+        return {"number": number, "name": type(fake).__name__, "methods": methods}
+
+    def _consult(self, question: Json) -> dict[str, Json]:
+        """What a fake answers; once something is wrong, only that the method has to end."""
+        if self._interruption is None:
+            try:
+                return self._answer_of_fake(question)
+            except UnsatisfiedAssumption as error:
+                self.gave_up = "a dependency had no answer that its contract allows"
+                self.answered.clear()
+                self._interruption = error
+            except CandidateFailedError as error:
+                self._interruption = error
+            except MalformedError:
+                self._interruption = CandidateFailedError(
+                    "asked a dependency for something that it does not do", pytrace=False
+                )
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                self._interruption = error  # a condition that has no value for these arguments
+        return {"raise": "RuntimeError", "message": "this example is over"}
+
+    def _answer_of_fake(self, question: Json) -> dict[str, Json]:
+        fake = self._fakes.get(question.get("fake"))
+        method = str(question.get("method"))
+        if fake is None or method.startswith("_") or method not in vars(type(fake)):
+            raise MalformedError(method)
+        if "problem" in question:
+            raise CandidateFailedError(
+                f"calls {fake.__interface__}.{method} with {question['problem']!s:.500}",
+                pytrace=False,
+            )
+        given = {str(name): self._codec.decode(one) for name, one in question["given"].items()}
+        call = f"  {_show_call(f'{fake.__interface__}.{method}', [], given)}"
+        expected: tuple[type[Exception], ...] = (AssertionError, *fake.__errors__)
+        try:
+            answer = getattr(fake, method)(**given)
+        except expected as error:
+            if fake.__misuse__:
+                raise CandidateFailedError(fake.__misuse__, pytrace=False) from error
+            self.history.append(f"{call} -> raised {error!r}")
+            return {"raise": type(error).__name__, "message": str(error)}
+        self.history.append(f"{call} -> {show(answer)}")
+        return {"answer": self._codec.encode(answer)}
 
     def _take_over_changes(self, changed: Json, values: Sequence[Value]) -> None:
         for position, description in (changed or {}).items():
@@ -182,16 +276,26 @@ class Implementation:
         reply = self._within(
             self._call_timeout_s,
             "did not answer",
-            lambda d: worker.request({**message, "drop": dropped}, d),
+            lambda d: worker.request({**message, "drop": dropped}, d, self._consult),
         )
+        interruption, self._interruption = self._interruption, None
+        if isinstance(interruption, CandidateFailedError):
+            self._fault = str(interruption)
+        if isinstance(interruption, UnsatisfiedAssumption):
+            self._dropped += 1
+            if self._dropped >= _MOST_DROPPED:
+                raise NoAnswerError(self.gave_up)
+        if interruption is not None:
+            raise interruption
         if "failed" in reply:
             self._fail(str(reply["failed"])[:_MAX_TEXT])
         return reply
 
     def _ready_worker(self) -> WorkerProcess:
+        self._interruption = None
         if self._unusable is not None:
             self._fault = self._unusable
-            raise CandidateStoppedError(self._unusable)
+            raise self._stopped(self._unusable)
         worker = self._worker
         if worker is None:
             worker = self._worker = self._start()
@@ -215,7 +319,8 @@ class Implementation:
         except ChannelTimeoutError as error:
             if now + limit_s < self._deadline:
                 self._lose(f"{complaint} within {limit_s:g} s", error)
-            self._unusable = "was too slow: the time for all tests together has run out"
+            self._unusable = "the time for all tests together has run out"
+            self._is_out_of_time = True
             self._lose(self._unusable, error)
         except WorkerLostError as error:
             self._lose(str(error), error)
@@ -233,13 +338,42 @@ class Implementation:
         self._is_ready = False
         self._released.clear()
         self._fault = reason
-        raise CandidateStoppedError(reason) from cause
+        raise self._stopped(reason) from cause
+
+    def _stopped(self, reason: str) -> CandidateStoppedError:
+        return OutOfTimeError(reason) if self._is_out_of_time else CandidateStoppedError(reason)
 
     def make_class(self, module: str, name: str) -> type[RemoteObject]:
         """The stand-in for a class of an implementation module."""
         if name.startswith("__"):
             raise AttributeError(name)
         return type(name, (RemoteObject,), {"lattice_lock_home": (self, module, name)})
+
+
+class Fake(Protocol):
+    """What contract files make of a dependency; its methods are those of the interface."""
+
+    __interface__: str
+    __misuse__: str
+    __errors__: tuple[type[Exception], ...]
+
+
+def is_fake(value: object) -> TypeGuard[Fake]:
+    """Whether a value stands in for a dependency."""
+    return isinstance(getattr(value, "__misuse__", None), str)
+
+
+def show(value: object) -> str:
+    """A value in Python notation, however large its numbers are."""
+    try:
+        return repr(value)
+    except ValueError:  # an integer with more digits than Python prints
+        return f"<{type(value).__name__} too large to show>"
+
+
+def _show_call(method: str, positional: Sequence[Value], named: Mapping[str, Value]) -> str:
+    given = [*map(show, positional), *(f"{name}={show(one)}" for name, one in named.items())]
+    return f"{method}({', '.join(given)})"
 
 
 class RemoteObject:

@@ -12,14 +12,16 @@ import importlib
 import linecache
 import os
 import sys
+import threading
 from dataclasses import dataclass
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Final
 
 from lattice_lock.gauntlet._audit import watch_attempts
 from lattice_lock.gauntlet._channel import Channel, ChannelBrokenError, Json
 from lattice_lock.gauntlet._codec import Codec, NotDataError, TrustedClasses
 from lattice_lock.gauntlet._confine import Confinement, confine_process
-from lattice_lock.gauntlet._modules import TextFinder
+from lattice_lock.gauntlet._modules import TextFinder, use_sources_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -92,12 +94,15 @@ def _serve(channel: Channel, order: dict[str, Json]) -> None:
     Every request carries a `nonce`, which its reply repeats, and numbers of objects to `drop`.
     `new` makes an object of a class of a module and keeps it under a number, `call` calls a
     method of such an object, `ping` does nothing. Arguments are a list of names (null where
-    positional) with either a value or the number of a kept object.
+    positional) with either a value, the number of a kept object, or a `fake`: a dependency whose
+    methods ask the judge.
 
     A reply has one of: `result` with `changed` (arguments by position, in their new state),
-    `raised` (an ordinary exception), `failed` (a sentence about the implementation).
+    `raised` (an ordinary exception), `failed` (a sentence about the implementation). Before it,
+    any number of messages may `ask` what a fake answers; each is told an `answer`, or what to
+    `raise`.
     """
-    server = _Server(order)
+    server = _Server(order, channel)
     try:
         server.import_project()
         reply: dict[str, Json] = {"result": None}
@@ -112,11 +117,15 @@ def _serve(channel: Channel, order: dict[str, Json]) -> None:
 class _Server:
     """Answers requests with what the implementation does."""
 
-    def __init__(self, order: dict[str, Json]) -> None:
+    def __init__(self, order: dict[str, Json], channel: Channel) -> None:
         self._order = order
+        self._channel = channel
+        self._turn = threading.Lock()
+        self._nonce: str | None = None
         sources: dict[str, str] = order["modules"]
         root: str = order["source_root"]
         finder = TextFinder(sources, root=root)
+        use_sources_below(root)
         sys.path.insert(0, root)
         sys.meta_path.insert(0, finder)
         self._workplace = _Workplace(
@@ -143,31 +152,77 @@ class _Server:
             self._objects.pop(number, None)
         if request["do"] == "ping":
             return {"result": None}
-        positional, named = self._arguments(request)
+        with self._turn:
+            self._nonce = request["nonce"]
         try:
-            if request["do"] == "new":
-                cls = _attribute(sys.modules[request["module"]], request["name"], "class")
-                self._objects[request["number"]] = cls(*positional, **named)
-                return {"result": None, "changed": {}}
-            method = _attribute(self._objects[request["number"]], request["name"], "method")
-            reply = self._call(method, positional, named)
-            return {**reply, "changed": self._changed(request, [*positional, *named.values()])}
+            return self._do(request)
         except _CandidateError as error:
             return {"failed": str(error)[:_MAX_TEXT]}
         except MemoryError:
             return {"failed": "ran out of memory"}
         except BaseException as error:  # noqa: BLE001  # process boundary: untrusted code ran
             return _describe_raised(error, self._workplace)
+        finally:
+            with self._turn:  # whatever still runs has nobody to ask
+                self._nonce = None
+
+    def _do(self, request: dict[str, Json]) -> dict[str, Json]:
+        positional, named = self._arguments(request)
+        if request["do"] == "new":
+            cls = _attribute(sys.modules[request["module"]], request["name"], "class")
+            self._objects[request["number"]] = cls(*positional, **named)
+            return {"result": None, "changed": {}}
+        method = _attribute(self._objects[request["number"]], request["name"], "method")
+        reply = self._call(method, positional, named)
+        return {**reply, "changed": self._changed(request, [*positional, *named.values()])}
 
     def _arguments(self, request: dict[str, Json]) -> tuple[list[object], dict[str, object]]:
         positional, named = [], {}
         for name, kind, content in request["arguments"]:
-            value = self._objects[content] if kind == "kept" else self._codec.decode(content)
+            value: object
+            if kind == "kept":
+                value = self._objects[content]
+            elif kind == "fake":
+                value = self._make_fake(content)
+            else:
+                value = self._codec.decode(content)
             if name is None:
                 positional.append(value)
             else:
                 named[name] = value
         return positional, named
+
+    def _make_fake(self, description: dict[str, Json]) -> object:
+        """A dependency whose methods ask the judge."""
+
+        def method(name: str, parameters: list[str]) -> Callable[..., object]:
+            signature = Signature(
+                [Parameter(one, Parameter.POSITIONAL_OR_KEYWORD) for one in parameters]
+            )
+
+            def ask(_self: object, *positional: object, **named: object) -> object:
+                given = signature.bind(*positional, **named).arguments
+                return self._ask({"fake": description["number"], "method": name}, given)
+
+            ask.__name__ = name
+            return ask
+
+        methods = {name: method(name, taken) for name, taken in description["methods"].items()}
+        return type(description["name"], (), methods)()
+
+    def _ask(self, question: dict[str, Json], given: Mapping[str, object]) -> object:
+        try:
+            question["given"] = {name: self._codec.encode(one) for name, one in given.items()}
+        except NotDataError as error:
+            question["problem"] = str(error)[:_MAX_TEXT]
+        with self._turn:
+            if self._nonce is None:
+                raise RuntimeError("a dependency was called after the method had returned")
+            self._channel.send({"nonce": self._nonce, "ask": question})
+            answer = self._channel.receive()
+        if "raise" in answer:
+            raise getattr(builtins, answer["raise"])(answer["message"])
+        return self._codec.decode(answer["answer"])
 
     def _call(
         self, method: Callable[..., object], positional: list[object], named: dict[str, object]
@@ -187,7 +242,7 @@ class _Server:
         """Arguments that are not what they were, by position."""
         changed = {}
         for position, (_name, kind, before) in enumerate(request["arguments"]):
-            if kind == "kept":
+            if kind != "value":
                 continue
             try:
                 after = self._codec.encode(values[position])

@@ -8,13 +8,14 @@ import secrets
 import signal
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_lock.gauntlet._audit import FORBIDDEN_ATTEMPT
 from lattice_lock.gauntlet._channel import Channel, ChannelBrokenError, ChannelTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["UnconfinedError", "WorkerLostError", "WorkerProcess"]
 
@@ -91,22 +92,47 @@ class WorkerProcess:
         """
         return self._receive(self._nonce, deadline)
 
-    def request(self, message: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+    def request(
+        self,
+        message: Mapping[str, Any],
+        deadline: float,
+        consult: Callable[[Any], dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
         """Ask and return the reply.
+
+        Args:
+            message: what to do, see `_worker`.
+            deadline: `time.monotonic` at which to give up; the time that `consult` takes is added.
+            consult: answers what the worker asks of dependencies meanwhile; None where there are
+                none.
 
         Raises:
             WorkerLostError: it died, answered nonsense, tried something forbidden, or the
                 deadline passed. It is dead afterwards.
         """
         nonce = secrets.token_hex(8)
+        self._send({**message, "nonce": nonce}, deadline)
+        reply = self._receive(nonce, deadline)
+        while consult is not None and "ask" in reply:
+            asked = time.monotonic()
+            try:
+                answer = consult(reply["ask"])
+            except BaseException:  # it would wait for the answer for ever
+                self.kill()
+                raise
+            deadline += time.monotonic() - asked
+            self._send({**answer, "nonce": nonce}, deadline)
+            reply = self._receive(nonce, deadline)
+        return reply
+
+    def _send(self, message: Mapping[str, Any], deadline: float) -> None:
         try:
-            self._channel.send({**message, "nonce": nonce}, deadline=deadline)
+            self._channel.send(dict(message), deadline=deadline)
         except ChannelTimeoutError:
             self.kill()
             raise
         except ChannelBrokenError:
             pass  # what it said before it died is more telling
-        return self._receive(nonce, deadline)
 
     def _receive(self, nonce: str, deadline: float) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ from lattice_lock.core.elements import contract_digest
 from lattice_lock.core.lockfile import Acceptance
 from lattice_lock.gauntlet.contracts import contract_request, declared_methods
 from lattice_lock.gauntlet.runner import run_contracts
-from lattice_lock.gauntlet.verdict import Outcome
+from lattice_lock.gauntlet.verdict import ANY_METHOD, Outcome
 from lattice_lock.sheriff.checker import SheriffContext, check_source
 
 if TYPE_CHECKING:
@@ -65,6 +65,18 @@ async def review_bodies(
                 for method in methods
             ]
             continue
+        unwritten = [
+            method
+            for method in methods
+            if find_body(text, interface.class_name, method).state is not BodyState.WRITTEN
+        ]
+        refused += [
+            Refusal(name=f"{interface_name}.{method}", reason="there is no body yet")
+            for method in unwritten
+        ]
+        written = tuple(method for method in methods if method not in unwritten)
+        if not written:
+            continue
         seed = secrets.randbits(_SEED_BITS)
         report = await run_contracts(
             contract_request(
@@ -72,17 +84,15 @@ async def review_bodies(
                 interface_name,
                 seed=seed,
                 implementation=text,
-                methods=methods,
+                methods=written,
                 allow_unsandboxed=allow_unsandboxed,
             )
         )
-        for method in methods:
+        for method in written:
             name = f"{interface_name}.{method}"
             body = find_body(text, interface.class_name, method)
             reason = _reason(report, method)
-            if body.state is not BodyState.WRITTEN:
-                refused.append(Refusal(name=name, reason="there is no body yet"))
-            elif reason is not None:
+            if reason is not None:
                 refused.append(Refusal(name=name, reason=reason))
             else:
                 accepted[name] = _record(workspace, interface, method, body.digest, report)
@@ -101,11 +111,14 @@ def _static_problem(workspace: Workspace, interface: Interface, text: str | None
 
 
 def _reason(report: GauntletReport, method: str) -> str | None:
-    """Why a method did not pass, None where it did; a method without tests has not passed."""
+    """Why a method did not pass, None where it did; a method without tests has not passed.
+
+    Where the methods fail only together, any of them may be to blame, and none has passed.
+    """
     verdicts = [verdict for verdict in report.verdicts if verdict.method == method]
     if not verdicts:
         return "no contract test judges it"
-    for verdict in verdicts:
+    for verdict in [*verdicts, *(one for one in report.verdicts if one.method == ANY_METHOD)]:
         if verdict.outcome is not Outcome.PASSED:
             shown = f" with {verdict.counterexample}" if verdict.counterexample else ""
             return f"{verdict.outcome.value}: {verdict.message}{shown}"

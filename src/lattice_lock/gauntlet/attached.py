@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from lattice_lock.exceptions import SandboxUnavailableError, UsageError
 from lattice_lock.gauntlet._attached_files import ContractFile, Target, find_contract_files
 from lattice_lock.gauntlet._attached_search import Effort
 from lattice_lock.gauntlet._channel import ChannelTimeoutError
 from lattice_lock.gauntlet._confine import Confinement
+from lattice_lock.gauntlet._suggestions import suggestion
 from lattice_lock.gauntlet._worker_process import UnconfinedError, WorkerLostError, WorkerProcess
 from lattice_lock.gauntlet.sandbox import (
     Sandbox,
@@ -33,11 +34,26 @@ from lattice_lock.gauntlet.sandbox import (
 from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["AttachedLimits", "ContractFile", "find_contract_files", "judge_files", "select"]
+__all__ = [
+    "AttachedLimits",
+    "ContractFile",
+    "Target",
+    "compare_function",
+    "explore_function",
+    "find_contract_files",
+    "judge_files",
+    "replay_input",
+    "select",
+]
+
+_Answer = TypeVar("_Answer")
 
 _AT_ONCE: Final = 2
+_SYMBOLIC_MEMORY_MIB: Final = 2048
+_SYMBOLIC_SLACK: Final = 3  # it looks at the clock between paths
+_ERROR_ADVICE: Final = "Mend what the message names, or exclude the input by `requires`."
 _START_TIMEOUT_S: Final = 20.0
 _MESSAGE_BYTES: Final = 1024 * 1024
 _OUTPUT_BYTES: Final = 64 * 1024
@@ -114,27 +130,102 @@ async def judge_files(
     return {path: task.result() for path, task in running.items()}
 
 
+async def compare_function(
+    file: ContractFile,
+    function: str,
+    mutant: str,
+    *,
+    seed: int,
+    limits: AttachedLimits | None = None,
+    allow_unsandboxed: bool = False,
+) -> Mapping[str, Any]:
+    """An input for which a function does something else in another text of its module.
+
+    Returns:
+        `difference` (what differs, how it is for either) with `input`; or `examples`, for how many
+        inputs there was none; or `unknown`, why that was not found out.
+    """
+    limits = limits or AttachedLimits()
+    session = await _open(file, seed=seed, limits=limits, allow_unsandboxed=allow_unsandboxed)
+    answer = await _run(session, lambda: session.ask({"target": function, "mutant": mutant}))
+    return {"unknown": answer["message"]} if "message" in answer else answer
+
+
+async def explore_function(
+    file: ContractFile,
+    function: str,
+    *,
+    explore_s: float,
+    seed: int,
+    allow_unsandboxed: bool = False,
+) -> Mapping[str, Any]:
+    """What symbolic execution says about a function; nobody has confirmed it.
+
+    Returns:
+        `inputs` that may break its contract, as text, with `paths`, how many were looked at; or
+        `unknown`, why there is nothing to look at; or `message`, how the engine failed.
+    """
+    limits = AttachedLimits(
+        memory_mib=_SYMBOLIC_MEMORY_MIB,
+        target_timeout_s=_SYMBOLIC_SLACK * explore_s,
+        search_s=_SYMBOLIC_SLACK * explore_s,
+    )
+    session = await _open(file, seed=seed, limits=limits, allow_unsandboxed=allow_unsandboxed)
+    session.worker = "_symbolic_worker"
+    return await _run(session, lambda: session.ask({"target": function, "explore_s": explore_s}))
+
+
+async def replay_input(
+    file: ContractFile,
+    target: Target,
+    proposed: str,
+    *,
+    seed: int,
+    allow_unsandboxed: bool = False,
+) -> TestVerdict:
+    """The verdict on one input, as text, that `explore_function` proposed."""
+    limits = AttachedLimits()
+    session = await _open(file, seed=seed, limits=limits, allow_unsandboxed=allow_unsandboxed)
+    answer = await _run(session, lambda: session.ask({"target": target.name, "input": proposed}))
+    return session.make(target, answer)
+
+
 async def _judge_file(
     file: ContractFile, *, seed: int, limits: AttachedLimits, allow_unsandboxed: bool
 ) -> GauntletReport:
     started = time.monotonic()
-    sandbox = await asyncio.to_thread(
-        ensure_sandbox, file.import_path[-1], allow_unsandboxed=allow_unsandboxed
-    )
-    session = _Session(file, sandbox, seed=seed, limits=limits)
-    work = asyncio.create_task(asyncio.to_thread(session.run))
-    try:
-        verdicts = await asyncio.shield(work)
-    except asyncio.CancelledError:
-        session.stop()
-        await asyncio.wait([work])
-        raise
+    session = await _open(file, seed=seed, limits=limits, allow_unsandboxed=allow_unsandboxed)
+    verdicts = await _run(session, session.run)
     return GauntletReport(
         verdicts=verdicts,
-        sandbox=sandbox.name,
+        sandbox=session.sandbox.name,
         seed=seed,
         duration_s=time.monotonic() - started,
     )
+
+
+async def _open(
+    file: ContractFile, *, seed: int, limits: AttachedLimits, allow_unsandboxed: bool
+) -> _Session:
+    sandbox = await asyncio.to_thread(
+        ensure_sandbox, file.import_path[-1], allow_unsandboxed=allow_unsandboxed
+    )
+    return _Session(file, sandbox, seed=seed, limits=limits)
+
+
+async def _run(session: _Session, work: Callable[[], _Answer]) -> _Answer:
+    """Do blocking work of a session in a thread; cancelling this ends the worker first."""
+    running = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        session.stop()
+        await asyncio.wait([running])
+        raise
+
+
+def _refuse(_asked: object) -> NoReturn:
+    raise WorkerLostError("asked for a dependency, of which there are none")
 
 
 @dataclass(slots=True)
@@ -145,6 +236,7 @@ class _Session:
     sandbox: Sandbox
     seed: int = field(kw_only=True)
     limits: AttachedLimits = field(kw_only=True)
+    worker: str = "_attached_worker"
     _worker: WorkerProcess | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -162,17 +254,28 @@ class _Session:
         finally:
             self._let_go()
 
+    def ask(self, request: Mapping[str, object]) -> Mapping[str, Any]:
+        """The answer to a single request."""
+        try:
+            return self._ask(request)
+        finally:
+            self._let_go()
+
     def _verdict(self, target: Target) -> TestVerdict:
         if target.unreachable:
             message = f"{target.unreachable}, where nothing can call it"
-            return self._make(target, {"outcome": Outcome.ERROR, "message": message})
+            return self.make(target, {"outcome": Outcome.ERROR, "message": message})
+        return self.make(target, self._ask({"target": target.name}))
+
+    def _ask(self, request: Mapping[str, object]) -> Mapping[str, Any]:
+        """The worker's answer; an error where it has none."""
         try:
             failure = "was stopped" if self._stopped.is_set() else self._ensure_worker()
-            if failure is None:
-                assert self._worker is not None  # noqa: S101  # made sure of a line above
-                deadline = time.monotonic() + self.limits.target_timeout_s
-                return self._make(target, self._worker.request({"target": target.name}, deadline))
-            return self._make(target, {"outcome": Outcome.ERROR, "message": failure})
+            if failure is not None:
+                return {"outcome": Outcome.ERROR, "message": failure}
+            assert self._worker is not None  # noqa: S101  # made sure of a line above
+            deadline = time.monotonic() + self.limits.target_timeout_s
+            return self._worker.request(request, deadline, _refuse)
         except ChannelTimeoutError:
             message = f"was not done after {self.limits.target_timeout_s:g} s"
         except WorkerLostError as error:
@@ -183,19 +286,24 @@ class _Session:
                 hint="Pass `--no-sandbox` to run the code with your own rights.",
             ) from error
         self._let_go()
-        return self._make(target, {"outcome": Outcome.ERROR, "message": message})
+        return {"outcome": Outcome.ERROR, "message": message}
 
-    def _make(self, target: Target, answer: Mapping[str, Any]) -> TestVerdict:
+    def make(self, target: Target, answer: Mapping[str, Any]) -> TestVerdict:
+        """The verdict that an answer amounts to."""
         counterexample = answer.get("counterexample")
         clause = answer.get("clause")
+        clause = None if clause is None else printable(str(clause))
+        outcome, message = Outcome(answer["outcome"]), printable(str(answer.get("message", "")))
+        advice = suggestion(outcome, message, clause=clause, method=target.name)
         return TestVerdict(
             test=f"line {target.line}",
             method=target.name,
-            outcome=Outcome(answer["outcome"]),
+            outcome=outcome,
             examples=int(answer.get("examples", 0)),
-            message=printable(str(answer.get("message", ""))),
+            message=message,
             counterexample=None if counterexample is None else printable(str(counterexample)),
-            clause=None if clause is None else printable(str(clause)),
+            clause=clause,
+            suggestion=_ERROR_ADVICE if outcome is Outcome.ERROR else advice,
         )
 
     def _let_go(self) -> None:
@@ -233,7 +341,7 @@ class _Session:
         )
         hash_seed = hashlib.sha256(str(self.seed).encode()).digest()
         return WorkerProcess(
-            worker_command(self.sandbox, ["-c", bootstrap("_attached_worker")], readable),
+            worker_command(self.sandbox, ["-c", bootstrap(self.worker)], readable),
             environment={
                 "LANG": "C.UTF-8",
                 "TZ": "UTC",
@@ -245,6 +353,7 @@ class _Session:
                 "confinement": asdict(confinement),
                 "effort": asdict(effort),
                 "file": str(self.file.path.absolute()),
+                "text": self.file.text,
                 "module": self.file.module,
                 "import_path": [str(folder) for folder in self.file.import_path],
                 "seed": self.seed,

@@ -26,7 +26,13 @@ import platformdirs
 
 from lattice_lock.exceptions import JudgeError
 from lattice_lock.gauntlet.sandbox import Sandbox, bootstrap, ensure_sandbox, home_folder
-from lattice_lock.gauntlet.verdict import GauntletReport, Outcome, TestVerdict, printable
+from lattice_lock.gauntlet.verdict import (
+    ANY_METHOD,
+    GauntletReport,
+    Outcome,
+    TestVerdict,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +42,7 @@ __all__ = ["GauntletRequest", "Limits", "run_contracts"]
 _GRACE_S: Final = 10.0
 _MAX_LINE_BYTES: Final = 1024 * 1024
 _OUTPUT_TAIL_BYTES: Final = 4000
+_UNHEARD: Final = "Run it again; if it stays so, compile the lattice anew and judge fewer methods."
 _PASSED_ON: Final = ("LD_LIBRARY_PATH",)  # some interpreters do not find their library without
 
 
@@ -104,10 +111,16 @@ class GauntletRequest:
             raise ValueError(f"modules both trusted and on trial: {sorted(both)}")
 
     def selected_tests(self) -> tuple[tuple[str, str], ...]:
-        """The expected tests of the methods to judge."""
+        """The expected tests of the methods to judge.
+
+        Those that call several methods are among them when all of these are to be judged.
+        """
         if self.methods is None:
             return self.expected_tests
-        return tuple(pair for pair in self.expected_tests if pair[1] in self.methods)
+        chosen = {*self.methods}
+        if chosen.issuperset(method for _, method in self.expected_tests if method != ANY_METHOD):
+            chosen.add(ANY_METHOD)
+        return tuple(pair for pair in self.expected_tests if pair[1] in chosen)
 
 
 async def run_contracts(request: GauntletRequest) -> GauntletReport:
@@ -189,7 +202,11 @@ class _Testimony:
         """Take one line of the manifest."""
         entry = json.loads(line)
         if "verdict" in entry:
-            fields = {**entry["verdict"], "outcome": Outcome(entry["verdict"]["outcome"])}
+            fields = {
+                **entry["verdict"],
+                "outcome": Outcome(entry["verdict"]["outcome"]),
+                "calls": tuple(entry["verdict"]["calls"]),
+            }
             self.verdicts[fields["test"]] = TestVerdict(**fields)
         else:
             self.conclusion = entry
@@ -203,7 +220,13 @@ class _Testimony:
         unheard = self._why_unheard(request.limits)
         return tuple(
             self.verdicts.get(test)
-            or TestVerdict(test=test, method=method, outcome=Outcome.ERROR, message=unheard)
+            or TestVerdict(
+                test=test,
+                method=method,
+                outcome=Outcome.ERROR,
+                message=unheard,
+                suggestion=_UNHEARD,
+            )
             for test, method in request.selected_tests()
         )
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Final
 
-__all__ = ["GauntletReport", "Outcome", "TestVerdict", "printable"]
+__all__ = ["ANY_METHOD", "GauntletReport", "Outcome", "TestVerdict", "printable"]
+
+ANY_METHOD: Final = "*"
+"""What stands for the method of a test that calls the methods of one object in any order."""
 
 
 def printable(text: str) -> str:
@@ -35,12 +39,17 @@ class TestVerdict:
 
     Attributes:
         test: name of the test function.
-        method: the method that it is about.
-        examples: inputs for which the test called the method and ran to its end.
+        method: the method that it is about, `ANY_METHOD` for one that calls several.
+        examples: inputs, or sequences of calls, for which the test called the method and ran to
+            its end.
         message: what was wrong, readable for whoever mends the code; empty when passed.
         counterexample: the smallest input found that breaks the contract, as keyword arguments in
-            Python notation; None where there is no such input.
+            Python notation, or the shortest sequence of calls, one a line; None where there is no
+            such input.
         clause: path of the broken clause in the lattice, where the message names one.
+        suggestion: what to do about it; empty when passed.
+        calls: the calls of that sequence, and those of dependencies, indented, each with what it
+            answered.
     """
 
     __test__ = False  # the name makes pytest take this class for a test case
@@ -52,6 +61,8 @@ class TestVerdict:
     message: str = ""
     counterexample: str | None = None
     clause: str | None = None
+    suggestion: str = ""
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +88,22 @@ class GauntletReport:
             verdict.outcome is Outcome.PASSED for verdict in self.verdicts
         )
 
+    @property
+    def outcome(self) -> Outcome:
+        """What to say of all tests together.
+
+        A contract that is broken comes before a test that could not be run, for that is what can
+        be mended; without tests, nothing was tested.
+        """
+        outcomes = {verdict.outcome for verdict in self.verdicts}
+        gravest = (Outcome.REFUTED, Outcome.ERROR, Outcome.VACUOUS, Outcome.PASSED)
+        return next((one for one in gravest if one in outcomes), Outcome.VACUOUS)
+
     def to_dict(self) -> dict[str, object]:
         """The report as plain JSON data."""
         return {
             **asdict(self),
             "passed": self.passed,
+            "outcome": self.outcome,
             "verdicts": [asdict(v) for v in self.verdicts],
         }

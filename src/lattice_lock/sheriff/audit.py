@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lattice_lock.sheriff.rule import Violation
     from lattice_lock.sheriff.suppressions import Suppression
 
-__all__ = ["expire", "limit"]
+__all__ = ["expire", "limit", "smallest"]
 
 
 def expire(report: SheriffReport, *, today: date) -> SheriffReport:
@@ -46,10 +46,16 @@ def expire(report: SheriffReport, *, today: date) -> SheriffReport:
     return dataclasses.replace(report, violations=violations, suppressions=valid)
 
 
-def limit(report: SheriffReport, maximum: int) -> SheriffReport:
-    """The report with a violation at the first suppression beyond `maximum`, if there is one."""
+def limit(report: SheriffReport, *maxima: int | None) -> SheriffReport:
+    """The report with a violation at the first suppression that is too many, if one is.
+
+    Args:
+        report: all that was found.
+        maxima: how many are allowed, the smallest counts; None allows any number.
+    """
+    maximum = smallest(*maxima)
     count = len(report.suppressions)
-    if count <= maximum:
+    if maximum is None or count <= maximum:
         return report
     excess = _violations(
         report.suppressions[maximum],
@@ -57,6 +63,11 @@ def limit(report: SheriffReport, maximum: int) -> SheriffReport:
         "Mend what one of them ignores; `lattice-lock sheriff --suppressions` lists all.",
     )
     return dataclasses.replace(report, violations=_sorted([*report.violations, *excess]))
+
+
+def smallest(*maxima: int | None) -> int | None:
+    """The smallest of several limits of which None is none."""
+    return min((each for each in maxima if each is not None), default=None)
 
 
 def _violations(suppression: Suppression, message: str, hint: str) -> Iterator[Violation]:

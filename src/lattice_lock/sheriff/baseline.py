@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 
 from lattice_lock.exceptions import SheriffError
+from lattice_lock.sheriff.file_names import printable_name
 from lattice_lock.sheriff.fingerprints import line_digest
 from lattice_lock.sheriff.registry import load_rules
 
@@ -149,7 +150,7 @@ def load_baseline(root: Path) -> Baseline:
 
 
 def _key(violation: Violation) -> tuple[str, str, str]:
-    return violation.file, violation.rule, line_digest(violation)
+    return printable_name(violation.file), violation.rule, line_digest(violation)
 
 
 def _suppressible() -> frozenset[str]:

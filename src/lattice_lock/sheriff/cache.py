@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,6 +21,7 @@ import msgspec
 
 import lattice_lock
 from lattice_lock.sheriff.examination import Examination, FileReport
+from lattice_lock.sheriff.file_names import printable_name
 from lattice_lock.sheriff.files import FileState
 from lattice_lock.sheriff.rule import Violation
 from lattice_lock.sheriff.suppressions import Suppression
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lattice_lock.sheriff.context import SheriffContext
-    from lattice_lock.sheriff.reexports import Reexports
 
 __all__ = ["Entry", "ReportCache", "content_digest"]
 
@@ -49,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     digest: bytes
     violations: tuple[Violation, ...]
     suppressions: tuple[Suppression, ...]
-    links: bytes
+    links: bytes | None
     hands_on: bool
 
     @property
@@ -81,6 +82,7 @@ class ReportCache:
         *,
         section: str = "",
         is_whole: bool = True,
+        seal_key: bytes = b"",
     ) -> None:
         self._file: Final = file
         self._key: Final = key
@@ -88,6 +90,7 @@ class ReportCache:
         self._section: Final = section
         self._entries: Final = stored.sections.get(section, {})
         self._is_whole: Final = is_whole
+        self._seal_key: Final = seal_key
         kept = {} if is_whole else stored.sections
         self._current: Final = {name: dict(entries) for name, entries in kept.items()}
         self._current.setdefault(section, {})
@@ -97,24 +100,31 @@ class ReportCache:
     @classmethod
     @contextlib.contextmanager
     def open(
-        cls, folder: Path | None, context: SheriffContext, *, is_whole: bool
+        cls,
+        folder: Path | None,
+        context: SheriffContext,
+        *,
+        is_whole: bool,
+        seal_key: bytes = b"",
     ) -> Iterator[Self]:
         """The cache in `folder`, written back at the end; None keeps nothing.
 
         Args:
             is_whole: whether what is not looked up until then is gone from the project.
+            seal_key: whoever does not have it can make no file that is read.
         """
         key = _key(context) if folder is not None else b""
         file = folder / _FILE if folder is not None else None
-        cache = cls(file, key, _load(file, key), is_whole=is_whole)
+        stored = _load(file, key, seal_key)
+        cache = cls(file, key, stored, is_whole=is_whole, seal_key=seal_key)
         yield cache
         cache._save()
 
-    def informed_by(self, reexports: Reexports) -> ReportCache:
-        """The section for checks that know what other files hand on; saved with this one."""
+    def informed_by(self, *knowledge: object) -> ReportCache:
+        """The section for checks that know something of other files; saved with this one."""
         if self._file is None:
             return self
-        section = _digest(msgspec.msgpack.encode(reexports, order="deterministic")).hex()
+        section = _digest(msgspec.msgpack.encode(knowledge, order="deterministic")).hex()
         other = ReportCache(None, self._key, self._stored, section=section, is_whole=self._is_whole)
         self._current[section] = other._current[section]
         self._is_changed |= section not in self._stored.sections
@@ -144,7 +154,9 @@ class ReportCache:
         return entry
 
     def keep(self, path: str, entry: Entry) -> None:
-        """Keep an entry for the next check."""
+        """Keep an entry for the next check, unless its path cannot be written down."""
+        if printable_name(path) != path:
+            return
         self._current[self._section][path] = entry
         self._is_changed = True
 
@@ -160,7 +172,7 @@ class ReportCache:
         data = msgspec.msgpack.encode(_Stored(self._key, self._started_ns, self._current))
         # Where nothing can be written, the next check is merely slower.
         with contextlib.suppress(OSError):
-            _write(self._file, _digest(data) + data)
+            _write(self._file, _digest(data, self._seal_key) + data)
 
 
 def content_digest(data: bytes) -> bytes:
@@ -168,11 +180,11 @@ def content_digest(data: bytes) -> bytes:
     return _digest(data)
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+def _digest(data: bytes, key: bytes = b"") -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=key).digest()
 
 
-def _load(file: Path | None, key: bytes) -> _Stored:
+def _load(file: Path | None, key: bytes, seal_key: bytes) -> _Stored:
     nothing = _Stored(key, 0, {})
     if file is None:
         return nothing
@@ -181,7 +193,7 @@ def _load(file: Path | None, key: bytes) -> _Stored:
             return nothing
         content = file.read_bytes()
         data = content[_DIGEST_BYTES:]
-        if _digest(data) != content[:_DIGEST_BYTES]:
+        if not compare_digest(_digest(data, seal_key), content[:_DIGEST_BYTES]):
             return nothing
         stored = _DECODER.decode(data)
     except (OSError, msgspec.MsgspecError, RecursionError):
@@ -210,6 +222,7 @@ def _key(context: SheriffContext) -> bytes:
     seen = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     parts: list[bytes] = [lattice_lock.__version__.encode(), sys.version.encode()]
     parts.append(context.lattice.digest.encode())
+    parts += [path.read_bytes() for path in context.lattice.policy_files if path.is_file()]
     for path, text in sorted(context.generated.items()):
         parts += [path.encode(), text.encode("utf-8", "replace")]
     for name, content in sorted(_rule_sources().items()):
@@ -221,5 +234,10 @@ def _key(context: SheriffContext) -> bytes:
 
 def _rule_sources() -> Mapping[str, bytes]:
     """The code that makes the results, in which a rule may have been added or changed."""
-    folder = Path(__file__).parent
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.py")}
+    package = Path(__file__).parent.parent
+    return {
+        str(file.relative_to(package)): file.read_bytes()
+        for folder in (package / "sheriff", package / "policies")
+        for file in folder.rglob("*")
+        if file.suffix in {".py", ".txt"}
+    }

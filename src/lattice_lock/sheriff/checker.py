@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lattice_lock.sheriff.cache import ReportCache
@@ -17,13 +17,14 @@ from lattice_lock.sheriff.examination import (
     examine_written,
 )
 from lattice_lock.sheriff.files import ProjectFiles
-from lattice_lock.sheriff.pool import examine_files
+from lattice_lock.sheriff.pool import examine_files, link_files
 from lattice_lock.sheriff.reexports import decode_links, find_reexports, reached_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from lattice_lock.sheriff.reexports import Links, Reexports
     from lattice_lock.sheriff.rule import Violation
     from lattice_lock.sheriff.suppressions import Suppression
 
@@ -44,16 +45,18 @@ class SheriffReport:
 
     Attributes:
         files_checked: number of files that were looked at, missing ones not counted.
+        reexports: what they hand on to each other although it is forbidden.
     """
 
     violations: tuple[Violation, ...]
     suppressions: tuple[Suppression, ...]
     files_checked: int
+    reexports: Reexports = field(default_factory=dict)
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.violations
+        """Whether nothing was found that is more than a warning."""
+        return all(one.severity == "warning" for one in self.violations)
 
 
 def check_source(source: SourceFile, context: SheriffContext) -> tuple[Violation, ...]:
@@ -79,6 +82,7 @@ def check_project(
     *,
     paths: Iterable[str | Path] | None = None,
     cache: Path | None = None,
+    cache_key: bytes = b"",
 ) -> SheriffReport:
     """Violations in a project.
 
@@ -91,6 +95,7 @@ def check_project(
         paths: files and folders to look at, relative to `root` or absolute; None for all.
         cache: folder in which results are kept for the next run; None to keep none. What it holds
             is used only for files, a lattice and rules that are the same as then.
+        cache_key: seals the cache, so that nobody without the key can change what it says.
 
     Raises:
         SheriffError: a path is not in the project, or a folder cannot be listed.
@@ -103,12 +108,15 @@ def check_project(
     }
     # A file that is named is looked at, whatever it is called and wherever it lies.
     named = [path for path in chosen or () if files.is_file(path)]
-    candidates = sorted({*files.python_files(), *promised, *named})
+    listed = set(files.python_files())
+    candidates = sorted({*listed, *promised, *named})
     selected = [path for path in candidates if chosen is None or _is_chosen(path, chosen)]
-    there = [path for path in selected if files.exists(path)]
-    with ReportCache.open(cache, context, is_whole=chosen is None) as known:
+    there = [path for path in selected if path in listed or files.exists(path)]
+    is_whole = chosen is None
+    with ReportCache.open(cache, context, is_whole=is_whole, seal_key=cache_key) as known:
         examined = examine_files(there, files, context, known)
-        examined |= _examine_again(examined, files, context, known)
+        reexports, again = _examine_again(examined, files, context, known)
+        examined |= again
     reports = [
         examined[path].report if path in examined else examine_missing(path, context)
         for path in selected
@@ -117,6 +125,7 @@ def check_project(
         violations=tuple(itertools.chain.from_iterable(r.violations for r in reports)),
         suppressions=tuple(itertools.chain.from_iterable(r.suppressions for r in reports)),
         files_checked=len(there),
+        reexports=reexports,
     )
 
 
@@ -129,12 +138,37 @@ def _examine_again(
     files: ProjectFiles,
     context: SheriffContext,
     known: ReportCache,
-) -> dict[str, Examination]:
-    """The files to which others hand on what is forbidden, checked with knowledge of that."""
+) -> tuple[Reexports, dict[str, Examination]]:
+    """What is handed on, and the files to which it is, checked with knowledge of that."""
     if not any(each.hands_on for each in examined.values()):
-        return {}
-    links = {path: decode_links(each.links) for path, each in examined.items() if each.links}
-    reexports = find_reexports(links.values(), context.lattice.config.forbidden_imports)
+        return {}, {}
+    links, reexports = _follow(examined, files, context, known)
     reached = reached_by(reexports, links)
     informed = dataclasses.replace(context, reexports=reexports)
-    return examine_files(reached, files, informed, known.informed_by(reexports))
+    return reexports, examine_files(reached, files, informed, known.informed_by(reexports))
+
+
+def _follow(
+    examined: dict[str, Examination],
+    files: ProjectFiles,
+    context: SheriffContext,
+    known: ReportCache,
+) -> tuple[dict[str, Links], Reexports]:
+    """What is handed on, and the links of the files that may have a part in it."""
+    links = {path: decode_links(each.links) for path, each in examined.items() if each.links}
+    others = {
+        path: context.module_of(path) for path, each in examined.items() if each.links is None
+    }
+    forbidden = context.lattice.config.forbidden_imports
+    before: dict[str, set[str]] | None = None
+    while True:
+        unlinked = [path for path in others if path not in links]
+        modules = [others[path] for path in unlinked]
+        reexports = find_reexports(links.values(), forbidden, modules)
+        held = {module: set(names) for module, names in reexports.items()}
+        if held == before or not unlinked:
+            return links, reexports
+        before = held
+        section = known.informed_by("links", {name: sorted(held[name]) for name in held})
+        for path, found in link_files(unlinked, files, context, section, reexports).items():
+            links[path] = decode_links(found)

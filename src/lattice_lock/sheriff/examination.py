@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import ast
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from lattice_lock.sheriff.imports import dynamic_imports, statement_imports
+from lattice_lock.sheriff.imports import (
+    STATEMENT_NODE_TYPES,
+    dynamic_imports,
+    may_reach,
+    may_read,
+    statement_imports,
+)
 from lattice_lock.sheriff.module import Unparsable, parse_module, source_lines
+from lattice_lock.sheriff.outline import Outline
 from lattice_lock.sheriff.reexports import Links, covering, encode_links, forbidden_names
 from lattice_lock.sheriff.registry import load_rules
 from lattice_lock.sheriff.rule import (
     GeneratedFileRule,
     MissingFileRule,
     ModuleRule,
+    OutlineRule,
     SuppressionRule,
     UnparsableFileRule,
     Violation,
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
     from lattice_lock.sheriff.context import SheriffContext, SourceFile
     from lattice_lock.sheriff.module import Module
+    from lattice_lock.sheriff.reexports import Reexports
     from lattice_lock.sheriff.suppressions import Suppression
 
 __all__ = [
@@ -36,6 +46,7 @@ __all__ = [
     "examine_missing",
     "examine_unparsable",
     "examine_written",
+    "link_data",
 ]
 
 
@@ -51,12 +62,13 @@ class Examination(NamedTuple):
     """What was found in one file, and what it has to do with others.
 
     Attributes:
-        links: the encoded `Links`, empty where nothing is forbidden or the file has none.
+        links: the encoded `Links`, empty where nothing is forbidden or the file has none; None
+            where nothing forbidden is named, so that they matter only if another file hands it on.
         hands_on: whether a global name of the file stands for something forbidden.
     """
 
     report: FileReport
-    links: bytes = b""
+    links: bytes | None = b""
     hands_on: bool = False
 
 
@@ -80,37 +92,81 @@ def examine_data(path: str, data: bytes | Unparsable, context: SheriffContext) -
     return examine_written(context.source_file(path, text), context)
 
 
-def examine_written(source: SourceFile, context: SheriffContext) -> Examination:
-    """What is found in a file that people or models write."""
-    wanted = frozenset[type[ast.AST]]().union(
-        *(rule.wanted(source, context) for rule in load_rules() if isinstance(rule, ModuleRule))
-    )
-    module = parse_module(source, wanted=wanted)
+def link_data(
+    path: str, data: bytes | Unparsable, context: SheriffContext, handed_on: Reexports
+) -> bytes | None:
+    """The encoded links of a file that people or models write.
+
+    None where it certainly reads nothing that other modules hand on, or cannot be parsed.
+    """
+    if isinstance(data, Unparsable):
+        return None
+    source = context.source_file(path, data.decode("utf-8-sig", "replace"))
+    if not may_read(source, handed_on):
+        return None
+    module = parse_module(source, wanted=STATEMENT_NODE_TYPES)
     if isinstance(module, Unparsable):
-        return Examination(examine_unparsable(source.path, module, source.text))
+        return None
     try:
-        return _examine(module, context)
+        return encode_links(_links(module))
     finally:
         module.release()
 
 
-def _examine(module: Module, context: SheriffContext) -> Examination:
+def examine_written(source: SourceFile, context: SheriffContext) -> Examination:
+    """What is found in a file that people or models write."""
+    forbidden = forbidden_names(context.lattice.config.forbidden_imports)
+    linked = bool(forbidden) and may_reach(source, forbidden)
+    asking = {rule: wanted for rule in _module_rules() if (wanted := rule.wanted(source, context))}
+    if not linked and _is_clean(source, context, asking):
+        return Examination(FileReport(), None if forbidden else b"")
+    wanted = STATEMENT_NODE_TYPES if linked else frozenset[type[ast.AST]]()
+    module = parse_module(source, wanted=wanted.union(*asking.values()))
+    if isinstance(module, Unparsable):
+        return Examination(examine_unparsable(source.path, module, source.text))
+    try:
+        report = _report(module, context)
+        if not linked:
+            return Examination(report, None if forbidden else b"")
+        links = _links(module)
+        hands_on = any(covering(meaning, forbidden) for _, meaning in links.names)
+        return Examination(report, encode_links(links), hands_on)
+    finally:
+        module.release()
+
+
+@functools.cache
+def _module_rules() -> tuple[ModuleRule, ...]:
+    return tuple(rule for rule in load_rules() if isinstance(rule, ModuleRule))
+
+
+def _is_clean(source: SourceFile, context: SheriffContext, asking: Iterable[ModuleRule]) -> bool:
+    """Whether it is certain without a tree that nothing is found, and that there are no comments.
+
+    Args:
+        source: the file.
+        context: the project.
+        asking: the rules that may find something.
+    """
+    outlined = [rule for rule in asking if isinstance(rule, OutlineRule)]
+    if len(outlined) < len(list(asking)) or "lattice" in source.text.lower():
+        return False
+    outline = Outline(source)
+    return all(rule.is_clean(outline, context) for rule in outlined) and outline.is_parsable
+
+
+def _report(module: Module, context: SheriffContext) -> FileReport:
     rules = load_rules()
-    module_rules = [rule for rule in rules if isinstance(rule, ModuleRule)]
-    found = [violation for rule in module_rules for violation in rule.check_module(module, context)]
+    found = [
+        violation for rule in _module_rules() for violation in rule.check_module(module, context)
+    ]
     remaining, used, complaints = apply_suppressions(
         module, found, {rule.name: rule.suppressible for rule in rules}
     )
     for rule in rules:
         if isinstance(rule, SuppressionRule):
             remaining.extend(rule.check_suppressions(module, complaints))
-    report = FileReport(violations=_sorted(remaining), suppressions=tuple(used))
-    forbidden = context.lattice.config.forbidden_imports
-    if not forbidden:
-        return Examination(report)
-    links = _links(module)
-    hands_on = any(covering(meaning, forbidden_names(forbidden)) for _, meaning in links.names)
-    return Examination(report, encode_links(links), hands_on)
+    return FileReport(violations=_sorted(remaining), suppressions=tuple(used))
 
 
 def _links(module: Module) -> Links:

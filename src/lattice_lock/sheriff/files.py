@@ -35,6 +35,7 @@ class ProjectFiles:
         self._root: Final = root.resolve()
         self._prefix: Final = f"{self._root}{os.sep}"
         self._source_root: Final = PurePosixPath(source_root)
+        self._real_folder = ""
 
     def relative(self, path: str | Path) -> str:
         """Normal form of a path that a caller gave, absolute or relative to the project.
@@ -56,7 +57,7 @@ class ProjectFiles:
 
     def exists(self, path: str) -> bool:
         """Whether something is at `path`, be it a link that leads nowhere."""
-        return os.path.lexists(self._root / path)
+        return os.path.lexists(f"{self._prefix}{path}")
 
     def is_file(self, path: str) -> bool:
         """Whether `path` is something else than a folder."""
@@ -68,31 +69,32 @@ class ProjectFiles:
         Links to folders are not followed; where one under the source root leads out of the
         project, it is listed itself, so that reading it says so.
         """
-        pending = [PurePosixPath()]
+        pending = [""]
         while pending:
             folder = pending.pop()
             for entry in self._entries(folder):
-                path = folder / entry.name
+                path = f"{folder}{entry.name}"
                 if entry.is_symlink():
-                    if entry.name.endswith(".py") or self._hides_code(path):
-                        yield path.as_posix()
+                    if path.endswith(".py") or self._hides_code(PurePosixPath(path)):
+                        yield path
                 elif entry.is_dir():
-                    if not self._is_skipped(path):
-                        pending.append(path)
-                elif entry.name.endswith(".py"):
-                    yield path.as_posix()
+                    if not self.is_skipped(PurePosixPath(path)):
+                        pending.append(f"{path}/")
+                elif path.endswith(".py"):
+                    yield path
 
-    def _entries(self, folder: PurePosixPath) -> Iterable[os.DirEntry[str]]:
+    def _entries(self, folder: str) -> Iterable[os.DirEntry[str]]:
         try:
             with os.scandir(self._root / folder) as entries:
                 return list(entries)
         except OSError as error:
             raise SheriffError(
-                f"the folder `{folder}` cannot be listed: {error.strerror}.",
+                f"the folder `{folder.rstrip('/') or '.'}` cannot be listed: {error.strerror}.",
                 hint="Make it readable, or move it out of the project.",
             ) from error
 
-    def _is_skipped(self, path: PurePosixPath) -> bool:
+    def is_skipped(self, path: PurePosixPath) -> bool:
+        """Whether a folder is left out with all that is in it."""
         return (
             path.name.startswith(".")
             or path.name in _SKIPPED_ANYWHERE
@@ -105,7 +107,7 @@ class ProjectFiles:
         target = self._root / link
         return (
             link.is_relative_to(self._source_root)
-            and not self._is_skipped(link)
+            and not self.is_skipped(link)
             and target.is_dir()
             and not self._is_inside(target)
         )
@@ -124,20 +126,22 @@ class ProjectFiles:
 
     def read(self, path: str) -> bytes | Unparsable:
         """The content of a file, or why it cannot be had."""
-        absolute = self._root / path
-        if not self._is_inside(absolute):
-            return Unparsable(
-                message="this symbolic link leads out of the project and was not followed.",
-                hint="Copy the code into the project, or install it as a dependency.",
-            )
+        absolute = f"{self._prefix}{path}"
         try:
-            if not stat.S_ISREG(absolute.stat().st_mode):
+            found = os.lstat(absolute)
+            if stat.S_ISLNK(found.st_mode) or not self._is_real_folder(absolute.rpartition("/")[0]):
+                if not self._is_inside(Path(absolute)):
+                    return Unparsable(
+                        message="this symbolic link leads out of the project and was not followed.",
+                        hint="Copy the code into the project, or install it as a dependency.",
+                    )
+                found = os.stat(absolute)  # noqa: PTH116  # as above
+            if not stat.S_ISREG(found.st_mode):
                 return Unparsable(
                     message="this is not a regular file.",
                     hint="Replace it by a file, or give it a name that does not end in `.py`.",
                 )
-            with absolute.open("rb") as file:
-                data = file.read(MAX_SOURCE_BYTES + 1)
+            data = _content(absolute, found.st_size)
         except OSError as error:
             return Unparsable(
                 message=f"this file cannot be read: {error.strerror}.",
@@ -149,3 +153,20 @@ class ProjectFiles:
                 hint="Move data out of the code, or split the file.",
             )
         return data
+
+    def _is_real_folder(self, folder: str) -> bool:
+        """Whether a folder below the project is reached through no symbolic link."""
+        if self._real_folder != folder:
+            if os.path.realpath(folder) != folder:
+                return False
+            # Files are mostly read folder by folder; none is remembered for longer.
+            self._real_folder = folder
+        return True
+
+
+def _content(path: str, size: int) -> bytes:
+    # Unbuffered, as a buffer of the largest size that is read would be made for every file.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # called for every file
+        data = file.read(min(size, MAX_SOURCE_BYTES) + 1)
+        # It may have grown.
+        return data + file.read(MAX_SOURCE_BYTES) if len(data) > size else data

@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from lattice_lock.sheriff.context import SourceFile
 from lattice_lock.sheriff.literals import elements
-from lattice_lock.sheriff.module import Module, may_mention, parse_module
+from lattice_lock.sheriff.module import Module, parse_module, spelling
+from lattice_lock.sheriff.names import BUILTIN_NAMES
+from lattice_lock.sheriff.reexports import STAR, covering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lattice_lock.sheriff.reexports import Reexports
     from lattice_lock.sheriff.scopes import Scope
 
 __all__ = [
     "DYNAMIC_NODE_TYPES",
     "STATEMENT_NODE_TYPES",
     "ImportedName",
+    "builds_names",
     "dynamic_imports",
+    "may_import",
     "may_import_dynamically",
+    "may_reach",
+    "may_read",
     "statement_imports",
 ]
 
@@ -96,37 +103,128 @@ _IMPORTERS: Final[Mapping[str, _Importer]] = MappingProxyType(
 _EVALUATORS: Final = frozenset({"builtins.compile", "builtins.eval", "builtins.exec"})
 _HANDERS_ON: Final = frozenset({"builtins.map", "functools.partial"})
 
-_TRACES: Final = (
-    "importlib",
-    "__import__",
-    "builtins",
-    "pkgutil",
-    "runpy",
-    "pydoc",
-    "importorskip",
-    "load_module",
-    "load_source",
-    "find_module",
+_DOORS: Final = (
+    *("__import__", "__builtins__", "importorskip"),
+    *("load_module", "load_source", "find_module"),
 )
-"""Words of which a file holds at least one if it imports by other means than statements.
+"""Words that alone may mean an import by other means than statements."""
 
-Or it reads `modules` from `sys`, or evaluates text.
-"""
+_FUNCTIONS: Final = (
+    *("import_module", "find_spec", "find_loader", "SourceFileLoader", "resources", "spec_from_"),
+    *("getattr", "vars", "__dict__"),
+)
+"""Words of which a file that uses `importlib` to import has at least one."""
 
-_EVALUATOR: Final = re.compile(r"\b(?:exec|eval)\b")
-"""In many texts, but only as parts of other words."""
+_MODULE_TABLE: Final = (
+    re.compile(r"[.'\"][\s\\]*modules\b"),
+    re.compile(r"from[\s\\]+sys\b"),
+    re.compile(r"vars\b(?<![.\w]vars)"),
+    re.compile(r"__dict__[\s\\)]*\["),
+)
+"""In a file that uses `sys.modules`, however it reads it."""
+
+_EVALUATOR_NAMES: Final = tuple(
+    (name, re.compile(rf"{name}\b(?<![.\w]{name})")) for name in ("exec", "eval", "compile")
+)
+"""What evaluates text; parts of other words and methods of that name are none."""
+
+_LISTED: Final = re.compile(r"[\w\s,]*")
+_LIST_GOES_ON: Final = re.compile(r"\s*(?:[,)#]|as\b|\Z)|[^\S\n]*\\?\r?\n")
+
+_STAR_IMPORT: Final = re.compile(r"import[\s\\]*\*")
+
+_NAME_BUILDERS: Final = ("getattr", "vars", "__dict__", "globals", "locals")
+"""Words of which a file has one if it reads a name that is put together."""
 
 _MAX_NESTING: Final = 3
 """Deepest `exec` of a text that itself holds an `exec` that is read."""
 
 
+@functools.lru_cache(maxsize=4)
 def may_import_dynamically(text: str) -> bool:
     """Whether `dynamic_imports` can find anything in a file; False is certain."""
-    if may_mention(text, *_TRACES):
+    text = spelling(text)
+    if any(word in text for word in _DOORS):
         return True
-    if "sys" in text and ("modules" in text or "__dict__" in text or "vars" in text):
+    if any(may_import(text, module) for module in ("builtins", "pkgutil", "pydoc", "runpy")):
         return True
-    return ("exec" in text or "eval" in text) and _EVALUATOR.search(text) is not None
+    if may_import(text, "importlib") and any(word in text for word in _FUNCTIONS):
+        return True
+    has_table = "modules" in text or "vars" in text or "__dict__" in text
+    if has_table and may_import(text, "sys") and any(way.search(text) for way in _MODULE_TABLE):
+        return True
+    return any(name in text and bare.search(text) for name, bare in _EVALUATOR_NAMES)
+
+
+@functools.lru_cache(maxsize=4)
+def may_reach(source: SourceFile, forbidden: frozenset[str]) -> bool:
+    """Whether a file can name what is forbidden, by whatever means; False is certain.
+
+    Args:
+        source: the file.
+        forbidden: dotted names, as `forbidden_names` gives them. What another module of the
+            project hands on is left out.
+    """
+    # A relative import does not spell the packages around the file.
+    if covering(source.module, forbidden) or may_import_dynamically(source.text):
+        return True
+    text = spelling(source.text)
+    for name in forbidden:
+        package, _, last = name.rpartition(".")
+        if last in text:
+            if package or name in BUILTIN_NAMES or may_import(text, name):
+                return True
+        elif package and builds_names(text):
+            return True
+    return False
+
+
+def may_read(source: SourceFile, handed_on: Reexports) -> bool:
+    """Whether a file can read a name that a module of the project hands on; False is certain.
+
+    Args:
+        source: a file that imports by statements only.
+        handed_on: what the modules hand on.
+    """
+    text = spelling(source.text)
+    for module, names in handed_on.items():
+        last = module.rpartition(".")[2]
+        # A relative import does not spell the packages around the file.
+        is_around = source.module == module or source.module.startswith(f"{module}.")
+        if not is_around and last not in text:
+            continue
+        is_named = any(name in text for name in names if name != STAR) or builds_names(text)
+        is_taken = is_named or (STAR in names and _STAR_IMPORT.search(text) is not None)
+        if is_taken and (is_around or may_import(text, last)):
+            return True
+    return False
+
+
+def builds_names(text: str) -> bool:
+    """Whether a file can read a name that it puts together; False is certain."""
+    return any(word in text for word in _NAME_BUILDERS)
+
+
+def may_import(text: str, name: str) -> bool:
+    """Whether a statement can import `name`, be it one of several; False is certain.
+
+    Args:
+        text: what `spelling` gives.
+        name: one part of a dotted name.
+    """
+    if name not in text:
+        return False
+    # Told by its beginning, a name is found much faster than behind a word boundary.
+    for found in re.finditer(rf"{name}\b(?<!\w{name})", text):
+        start = text.rfind("\n", 0, found.start()) + 1
+        line = text[start : found.start()]
+        is_joined = text[max(start - 3, 0) : start].rstrip().endswith("\\")
+        if is_joined or "import" in line or "from" in line:
+            return True
+        # In a list of names that goes over several lines.
+        if _LISTED.fullmatch(line) and _LIST_GOES_ON.match(text, found.end()):
+            return True
+    return False
 
 
 def statement_imports(module: Module) -> Iterator[ImportedName]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import codecs
+import functools
 import io
 import re
 import tokenize
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,6 +32,8 @@ __all__ = [
     "may_mention",
     "parse_module",
     "source_lines",
+    "spelling",
+    "unreadable",
 ]
 
 MAX_SOURCE_BYTES: Final = 4 * 1024 * 1024
@@ -42,6 +46,10 @@ _UTF_8: Final = frozenset({"utf-8", "utf-8-sig", "ascii"})
 """Encodings under which Python reads what UTF-8 says, or refuses the file."""
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_COOKIE: Final = re.compile(r"[^\n]*(?:\n[^\n]*)?coding")
+"""Found in every text whose first two lines name an encoding."""
+
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
 class Span(NamedTuple):
@@ -68,16 +76,31 @@ class Unparsable:
 
 def source_lines(text: str) -> list[str]:
     """The lines of `text`, split only where Python's own tokenizer splits."""
-    return _LINE_END.split(text)
+    return _LINE_END.split(text) if "\r" in text else text.split("\n")
 
 
 def may_mention(text: str, *identifiers: str) -> bool:
-    """Whether one of the identifiers can occur in a text; False is certain.
+    """Whether one of the identifiers can occur in a text; False is certain."""
+    spelt = spelling(text)
+    return any(identifier in spelt for identifier in identifiers)
+
+
+def spelling(text: str) -> str:
+    """A text in which every identifier of `text` is spelt as Python understands it.
 
     Python folds compatibility characters in identifiers (PEP 3131), so that a text outside ASCII
-    can name what it does not spell.
+    can name what it does not spell. Such a text is given twice: as it is, and folded as a whole.
     """
-    return not text.isascii() or any(identifier in text for identifier in identifiers)
+    return text if text.isascii() else _folded(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _folded(text: str) -> str:
+    for character in set(_NOT_ASCII.findall(text)):
+        # What is composed of a letter and its accent is never ASCII.
+        if unicodedata.normalize("NFKC", character).replace("_", "a").isalnum():
+            return f"{text}\n{unicodedata.normalize('NFKC', text)}"
+    return text
 
 
 class Module:
@@ -191,7 +214,7 @@ def parse_module(source: SourceFile, *, wanted: frozenset[type[ast.AST]]) -> Mod
         source: the file.
         wanted: node types to keep.
     """
-    problem = _unreadable(source.text)
+    problem = unreadable(source.text)
     if problem is not None:
         return problem
     try:
@@ -232,7 +255,7 @@ def _parse_newer(source: SourceFile) -> ast.Module | None:
         return None
 
 
-def _unreadable(text: str) -> Unparsable | None:
+def unreadable(text: str) -> Unparsable | None:
     """What keeps a text from being Python source at all, before it is parsed."""
     if len(text) > MAX_SOURCE_BYTES:
         return Unparsable(
@@ -246,6 +269,8 @@ def _unreadable(text: str) -> Unparsable | None:
             hint="Remove the character, or write it as the escape `\\0`.",
             line=len(source_lines(text[:null])),
         )
+    if text.isascii() and not _COOKIE.match(text):
+        return None
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError as error:

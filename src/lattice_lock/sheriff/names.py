@@ -57,11 +57,19 @@ class Names:
         """
         if isinstance(expression, ast.Name):
             return self._meanings(expression.id, scope)
-        base, attributes = _stripped(expression)
-        if isinstance(base, ast.Name):
-            return frozenset(f"{root}{attributes}" for root in self._meanings(base.id, scope))
+        base = expression
+        while isinstance(base, ast.Attribute):
+            base = base.value
         if isinstance(base, ast.Constant):
             return _NOTHING
+        if isinstance(base, ast.Name):
+            roots = self._meanings(base.id, scope)
+            # Most names are parameters and local variables, of which nothing is known.
+            if not roots:
+                return _NOTHING
+            attributes = _stripped(expression)[1]
+            return frozenset([f"{root}{attributes}" for root in roots])
+        base, attributes = _stripped(expression)
         return frozenset(self._follow(base, scope, attributes))
 
     def _meanings(self, name: str, scope: Scope) -> frozenset[str]:

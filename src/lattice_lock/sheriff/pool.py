@@ -16,7 +16,12 @@ import tempfile
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from lattice_lock.sheriff.cache import Entry, content_digest
-from lattice_lock.sheriff.examination import Examination, examine_data
+from lattice_lock.sheriff.examination import (
+    Examination,
+    FileReport,
+    examine_data,
+    link_data,
+)
 from lattice_lock.sheriff.module import Unparsable
 
 if TYPE_CHECKING:
@@ -25,8 +30,9 @@ if TYPE_CHECKING:
     from lattice_lock.sheriff.cache import ReportCache
     from lattice_lock.sheriff.context import SheriffContext
     from lattice_lock.sheriff.files import FileState, ProjectFiles
+    from lattice_lock.sheriff.reexports import Reexports
 
-__all__ = ["examine_files", "serve"]
+__all__ = ["examine_files", "link_files", "serve"]
 
 _BYTES_PER_PROCESS: Final = 1024 * 1024
 """Source text that takes longer to examine than a process takes to start."""
@@ -43,9 +49,16 @@ _CHILD: Final = (
 
 
 class _Job(NamedTuple):
+    """What one process does.
+
+    `handed_on` is None where files are examined; otherwise only the links of those files are found
+    that may have to do with it.
+    """
+
     paths: Sequence[str]
     files: ProjectFiles
     context: SheriffContext
+    handed_on: Reexports | None
 
 
 class _Looked(NamedTuple):
@@ -61,6 +74,28 @@ def examine_files(
     paths: Iterable[str], files: ProjectFiles, context: SheriffContext, known: ReportCache
 ) -> dict[str, Examination]:
     """What is found in each of the files, which must exist."""
+    return _run(paths, files, context, known, None)
+
+
+def link_files(
+    paths: Iterable[str],
+    files: ProjectFiles,
+    context: SheriffContext,
+    known: ReportCache,
+    handed_on: Reexports,
+) -> dict[str, bytes]:
+    """The encoded links of the files that may have to do with what others hand on."""
+    linked = _run(paths, files, context, known, handed_on)
+    return {path: each.links for path, each in linked.items() if each.links}
+
+
+def _run(
+    paths: Iterable[str],
+    files: ProjectFiles,
+    context: SheriffContext,
+    known: ReportCache,
+    handed_on: Reexports | None,
+) -> dict[str, Examination]:
     found: dict[str, Examination] = {}
     sizes: dict[str, int] = {}
     for path in paths:
@@ -70,7 +105,7 @@ def examine_files(
             sizes[path] = 0 if state is None else state.size
         else:
             found[path] = entry.examination
-    for looked in _examine(sizes, files, context):
+    for looked in _examine(sizes, files, context, handed_on):
         found[looked.path] = looked.examination
         if looked.state is not None:
             known.keep(looked.path, _entry(looked, looked.state))
@@ -98,8 +133,13 @@ def _entry(looked: _Looked, state: FileState) -> Entry:
     )
 
 
-def _examine(sizes: dict[str, int], files: ProjectFiles, context: SheriffContext) -> list[_Looked]:
-    mine, *others = [_Job(share, files, context) for share in _shares(sizes)]
+def _examine(
+    sizes: dict[str, int],
+    files: ProjectFiles,
+    context: SheriffContext,
+    handed_on: Reexports | None,
+) -> list[_Looked]:
+    mine, *others = [_Job(share, files, context, handed_on) for share in _shares(sizes)]
     with contextlib.ExitStack() as stack:
         children = [stack.enter_context(_Child(job)) for job in others]
         found = _work(mine)
@@ -171,7 +211,8 @@ def _work(job: _Job) -> list[_Looked]:
     try:
         found: list[_Looked] = []
         pending = 0
-        for path in job.paths:
+        # Folder by folder, of which each is then looked up once.
+        for path in sorted(job.paths):
             looked = _look(path, job)
             found.append(looked)
             pending += looked.state.size if looked.state is not None else 0
@@ -187,7 +228,10 @@ def _work(job: _Job) -> list[_Looked]:
 def _look(path: str, job: _Job) -> _Looked:
     state = job.files.state(path)
     data = job.files.read(path)
-    examination = examine_data(path, data, job.context)
+    if job.handed_on is None:
+        examination = examine_data(path, data, job.context)
+    else:
+        examination = Examination(FileReport(), link_data(path, data, job.context, job.handed_on))
     if isinstance(data, Unparsable) or state != job.files.state(path):
         return _Looked(path, examination, None, b"")
     return _Looked(path, examination, state, content_digest(data))

@@ -100,21 +100,30 @@ def _with_packages(modules: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def find_reexports(links: Iterable[Links], forbidden: Iterable[str]) -> Reexports:
+def find_reexports(
+    links: Iterable[Links], forbidden: Iterable[str], others: Iterable[str] = ()
+) -> Reexports:
     """Names under which a module of the project hands on what is forbidden.
 
     Each is found over the shortest way, whatever the number of modules between.
+
+    Args:
+        links: what the files have to do with each other.
+        forbidden: the forbidden modules.
+        others: further modules of the project, which have no part in it.
     """
-    return _Search(links, forbidden_names(forbidden)).run()
+    return _Search(links, forbidden_names(forbidden), others).run()
 
 
 class _Search:
     """A breadth-first search from the modules that import what is forbidden themselves."""
 
-    def __init__(self, links: Iterable[Links], forbidden: frozenset[str]) -> None:
+    def __init__(
+        self, links: Iterable[Links], forbidden: frozenset[str], others: Iterable[str]
+    ) -> None:
         self._links: Final = {link.module: link for link in links}
         self._forbidden: Final = forbidden
-        self._packages: Final = _with_packages(self._links)
+        self._packages: Final = _with_packages((*self._links, *others))
         self._found: Final[defaultdict[str, dict[str, tuple[str, ...]]]] = defaultdict(dict)
         self._readers: Final[defaultdict[str, list[_Held]]] = defaultdict(list)
         self._star_readers: Final[defaultdict[str, list[str]]] = defaultdict(list)

@@ -6,18 +6,23 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
+from lattice_lock.sheriff.file_names import printable_name
+from lattice_lock.sheriff.fixes import Fix  # noqa: TC001  # read when the cache is decoded
+
 if TYPE_CHECKING:
     import ast
     from collections.abc import Iterable, Sequence
 
     from lattice_lock.sheriff.context import SheriffContext, SourceFile
     from lattice_lock.sheriff.module import Module, Span, Unparsable
+    from lattice_lock.sheriff.outline import Outline
 
 __all__ = [
     "Complaint",
     "GeneratedFileRule",
     "MissingFileRule",
     "ModuleRule",
+    "OutlineRule",
     "Rule",
     "Severity",
     "SuppressionRule",
@@ -41,6 +46,7 @@ class Violation:
         message: what is wrong, as a sentence.
         hint: what to do about it, None where the message says so already.
         excerpt: the text of `line`, empty where the file could not be read.
+        fix: a change of `file` that mends it, None where none is known.
     """
 
     rule: str
@@ -54,10 +60,14 @@ class Violation:
     hint: str | None = None
     severity: Severity = "error"
     excerpt: str = ""
+    fix: Fix | None = None
 
-    def to_dict(self) -> dict[str, str | int | None]:
+    def to_dict(self) -> dict[str, object]:
         """The fields as plain JSON values."""
-        return asdict(self)
+        fields = asdict(self) | {"file": printable_name(self.file)}
+        if self.fix is not None:
+            fields["fix"]["edits"] = [asdict(edit) for edit in self.fix.edits]
+        return fields
 
     @property
     def sort_key(self) -> tuple[str, int, int, str, str]:
@@ -71,6 +81,7 @@ class Complaint(NamedTuple):
     span: Span
     message: str
     hint: str
+    fix: Fix | None = None
 
 
 class Rule:
@@ -91,15 +102,29 @@ class Rule:
     suppressible: ClassVar[bool] = True
 
     def violation(
-        self, module: Module, span: Span, message: str, *, hint: str | None = None
+        self,
+        module: Module,
+        span: Span,
+        message: str,
+        *,
+        hint: str | None = None,
+        fix: Fix | None = None,
     ) -> Violation:
         """A violation of this rule in a parsed file."""
+        excerpt = module.excerpt(span.line)
         return self.violation_at(
-            module.source.path, span, message, hint=hint, excerpt=module.excerpt(span.line)
+            module.source.path, span, message, hint=hint, excerpt=excerpt, fix=fix
         )
 
     def violation_at(
-        self, file: str, span: Span, message: str, *, hint: str | None = None, excerpt: str = ""
+        self,
+        file: str,
+        span: Span,
+        message: str,
+        *,
+        hint: str | None = None,
+        excerpt: str = "",
+        fix: Fix | None = None,
     ) -> Violation:
         """A violation of this rule in a file that was not parsed."""
         return Violation(
@@ -113,6 +138,7 @@ class Rule:
             message=message,
             hint=hint,
             excerpt=excerpt,
+            fix=fix,
         )
 
 
@@ -129,6 +155,7 @@ class ModuleRule(Rule, ABC):
         """The part of `node_types` that this file needs; every expression type costs a deep walk.
 
         A rule that narrows it looks at the text alone, and never leaves out what it would report.
+        A file in which every rule wants nothing is only parsed.
         """
         del source, context
         return self.node_types
@@ -136,6 +163,14 @@ class ModuleRule(Rule, ABC):
     @abstractmethod
     def check_module(self, module: Module, context: SheriffContext) -> Iterable[Violation]:
         """Violations in one file."""
+
+
+class OutlineRule(ModuleRule, ABC):
+    """A module rule that can often tell without the tree of a file that it reports nothing."""
+
+    @abstractmethod
+    def is_clean(self, outline: Outline, context: SheriffContext) -> bool:
+        """Whether it certainly reports nothing in a file; False where only the tree can tell."""
 
 
 class UnparsableFileRule(Rule, ABC):

@@ -141,8 +141,12 @@ class Walk:
         self._expressions: Final = expressions
         self._fields: Final = _FIELDS if expressions else _STATEMENT_FIELDS
         self._scopes: Final[list[Scope]] = [self.globals]
-        self._stack: Final[list[ScopedNode]] = [(tree, self.globals)]
-        self._run(wanted)
+        self._stack: list[ast.AST] = []
+        self._scope = self.globals
+        self._pending: Final[list[tuple[list[ast.AST], Scope]]] = [([tree], self.globals)]
+        while self._pending:
+            self._stack, self._scope = self._pending.pop()
+            self._run(wanted)
         self._settle_globals_and_nonlocals()
 
     def release(self) -> None:
@@ -151,31 +155,44 @@ class Walk:
             scope.bindings.clear()
 
     def _run(self, wanted: frozenset[type[ast.AST]]) -> None:
-        stack, handlers = self._stack, self._HANDLERS
+        """Visit what is on the stack, all of which is evaluated in one scope."""
+        stack, scope, nodes = self._stack, self._scope, self.nodes
+        handlers, fields = self._HANDLERS, self._fields
+        # Most expressions are names, attributes and constants: those need not be on the stack.
+        skipped: type[ast.AST] | None = None if ast.Attribute in wanted else ast.Attribute
         while stack:
-            entry = stack.pop()
-            node, scope = entry
-            kind = type(node)
+            node = stack.pop()
+            kind = node.__class__
             if kind in wanted:
-                self.nodes[kind].append(entry)
+                nodes[kind].append((node, scope))
             handler = handlers.get(kind)
-            if handler is None:
-                self._push_fields(node, scope)
-            else:
+            if handler is not None:
                 handler(self, node, scope)
+                continue
+            for name in fields[kind]:
+                value = getattr(node, name, None)
+                for each in value if value.__class__ is list else (value,):
+                    child = each
+                    while child.__class__ is skipped:
+                        child = child.value  # type: ignore[attr-defined]  # an `ast.Attribute`
+                    if child.__class__ is ast.Name:
+                        if child.ctx.__class__ is not ast.Load:
+                            scope.bind(child.id)
+                    elif child.__class__ is not ast.Constant and isinstance(child, ast.AST):
+                        stack.append(child)
 
     def _push_fields(self, node: ast.AST, scope: Scope) -> None:
-        stack = self._stack
         for name in self._fields[type(node)]:
             value = getattr(node, name, None)
-            if value.__class__ is list:
-                # A list may hold None, as the keys of a dict do, or names, as `global` does.
-                stack.extend([(item, scope) for item in value if isinstance(item, ast.AST)])
-            elif isinstance(value, ast.AST):
-                stack.append((value, scope))
+            children = value if isinstance(value, list) else [value]
+            self._push([child for child in children if isinstance(child, ast.AST)], scope)
 
     def _push(self, nodes: Iterable[ast.AST | None], scope: Scope) -> None:
-        self._stack.extend([(node, scope) for node in nodes if node is not None])
+        found = [node for node in nodes if node is not None]
+        if scope is self._scope:
+            self._stack += found
+        elif found:
+            self._pending.append((found, scope))
 
     def _evaluate(self, expressions: Iterable[ast.AST | None], scope: Scope) -> None:
         if self._expressions:

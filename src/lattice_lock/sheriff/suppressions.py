@@ -13,6 +13,7 @@ mistaken for them.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tokenize
 from bisect import bisect_left, bisect_right
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lattice_lock.sheriff.file_names import printable_name
+from lattice_lock.sheriff.fixes import Edit, Fix
 from lattice_lock.sheriff.module import Span
 from lattice_lock.sheriff.rule import Complaint, Violation
 
@@ -32,6 +35,9 @@ __all__ = ["Suppression", "apply_suppressions"]
 
 _OPENING: Final = re.compile(r"#+\s*lattice\s*[:-]\s*ignore", re.IGNORECASE)
 _WELL_FORMED: Final = re.compile(r"# ?lattice:ignore\[(?P<rules>[^\[\]]*)\](?P<reason>.*)")
+_MISSPELT: Final = re.compile(
+    r"#+\s*lattice\s*[:-]\s*ignore\s*\[(?P<rules>[\w\s,-]+)\]", re.IGNORECASE
+)
 _RULE_NAME: Final = re.compile(r"[a-z][a-z0-9-]*")
 _FIELD: Final = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>\S*)\s*")
 _MISPLACED_FIELD: Final = re.compile(r"(?<!\S)(?P<name>until|owner)=", re.IGNORECASE)
@@ -81,7 +87,7 @@ class Suppression:
     def to_dict(self) -> dict[str, str | int | None]:
         """The fields of the report as plain JSON values."""
         return {
-            "file": self.file,
+            "file": printable_name(self.file),
             "line": self.line,
             "rule": self.rule,
             "reason": self.reason,
@@ -99,6 +105,7 @@ class _Comment(NamedTuple):
 
 
 class _Directive(NamedTuple):
+    text: str
     span: Span
     lines: range
     rules: tuple[str, ...]
@@ -133,7 +140,7 @@ def apply_suppressions(
             reported = by_rule.get(rule, [])
             first = bisect_left(reported, directive.lines.start, key=_line)
             hits = reported[first : bisect_left(reported, directive.lines.stop, key=_line)]
-            complaint = _complaint(directive, rule, rules, used=bool(hits))
+            complaint = _complaint(module, directive, rule, rules, used=bool(hits))
             if complaint is not None:
                 complaints.append(complaint)
                 continue
@@ -158,26 +165,78 @@ def _line(violation: Violation) -> int:
 
 
 def _complaint(
-    directive: _Directive, rule: str, rules: Mapping[str, bool], *, used: bool
+    module: Module, directive: _Directive, rule: str, rules: Mapping[str, bool], *, used: bool
 ) -> Complaint | None:
     if rule not in rules:
-        known = ", ".join(f"`{name}`" for name, allowed in rules.items() if allowed)
+        allowed = [name for name, may in rules.items() if may]
+        known = ", ".join(f"`{name}`" for name in allowed)
         return Complaint(
-            directive.span, f"there is no rule `{rule}`.", f"Rules to ignore are {known}."
+            directive.span,
+            f"there is no rule `{rule}`.",
+            f"Rules to ignore are {known}.",
+            _correction(directive, rule, difflib.get_close_matches(rule, allowed)),
         )
     if not rules[rule]:
         return Complaint(
             directive.span,
             f"`{rule}` cannot be ignored.",
             "Remove the comment and mend what the rule reports.",
+            _removal(module, directive, rule, certain=False),
         )
     if not used:
         return Complaint(
             directive.span,
             f"nothing here breaks `{rule}`, so this comment ignores nothing.",
             "Remove the comment.",
+            _removal(module, directive, rule, certain=True),
         )
     return None
+
+
+def _correction(directive: _Directive, rule: str, close: Sequence[str]) -> Fix | None:
+    """The comment with the one rule whose name is like `rule`."""
+    if len(close) != 1:
+        return None
+    names = [close[0] if name == rule else name for name in directive.rules]
+    return Fix(title=f"Ignore `{close[0]}` instead", edits=(_listing(directive, names),))
+
+
+def _removal(module: Module, directive: _Directive, rule: str, *, certain: bool) -> Fix:
+    """The comment without a rule; no comment where that was its only one."""
+    others = [name for name in directive.rules if name != rule]
+    if others:
+        edit = _listing(directive, others)
+        return Fix(title=f"Do not ignore `{rule}`", edits=(edit,), certain=certain)
+    edit = _deletion(module, directive)
+    return Fix(title=f"Remove the comment that ignores `{rule}`", edits=(edit,), certain=certain)
+
+
+def _listing(directive: _Directive, names: Sequence[str]) -> Edit:
+    start, end = directive.text.index("[") + 1, directive.text.index("]")
+    line, column = directive.span.line, directive.span.column
+    return Edit(line, column + start, line, column + end, ", ".join(dict.fromkeys(names)))
+
+
+def _deletion(module: Module, directive: _Directive) -> Edit:
+    """Takes out the comment, with its line where nothing else stands there."""
+    number, lines = directive.span.line, module.lines
+    line = lines[number - 1]
+    start = directive.span.column - 1
+    opening = directive.text.index("]") + 1
+    following = _NEXT_COMMENT.search(directive.text, opening)
+    end = start + (following.start() if following else len(directive.text))
+    before, after = line[:start], line[end:]
+    if after.strip():
+        # Another tool's comment takes its place.
+        return Edit(number, start + 1, number, end + len(after) - len(after.lstrip()) + 1, "")
+    if before.strip():
+        return Edit(number, len(before.rstrip()) + 1, number, len(line) + 1, "")
+    if number < len(lines):
+        return Edit(number, 1, number + 1, 1, "")
+    if number == 1:
+        return Edit(1, 1, 1, len(line) + 1, "")
+    # The file does not end in a line break, and is to stay so.
+    return Edit(number - 1, len(lines[number - 2]) + 1, number, len(line) + 1, "")
 
 
 def _directives(module: Module, complaints: list[Complaint]) -> Iterator[_Directive]:
@@ -210,6 +269,7 @@ def _parse(comment: _Comment) -> _Directive | Complaint:
             comment.span,
             "this comment does not say what it ignores.",
             "Write `# lattice:ignore[rule-name] reason`.",
+            _respelling(comment),
         )
     text = _NEXT_COMMENT.split(match["reason"], maxsplit=1)[0].strip()
     fields: dict[str, str] = {}
@@ -234,7 +294,23 @@ def _parse(comment: _Comment) -> _Directive | Complaint:
         )
     until = date.fromisoformat(fields["until"]) if "until" in fields else None
     rules = tuple(dict.fromkeys(names))
-    return _Directive(comment.span, comment.lines, rules, text, fields.get("owner"), until)
+    return _Directive(
+        comment.text, comment.span, comment.lines, rules, text, fields.get("owner"), until
+    )
+
+
+def _respelling(comment: _Comment) -> Fix | None:
+    """The comment in the one spelling that counts, where all that is wrong is the spelling."""
+    match = _MISSPELT.match(comment.text)
+    if match is None:
+        return None
+    names = [name.strip().lower().replace("_", "-") for name in match["rules"].split(",")]
+    if not all(_RULE_NAME.fullmatch(name) for name in names):
+        return None
+    line, column = comment.span.line, comment.span.column
+    written = f"# lattice:ignore[{', '.join(names)}]"
+    edit = Edit(line, column, line, column + match.end(), written)
+    return Fix(title=f"Write `{written}`", edits=(edit,))
 
 
 def _field_problem(name: str, value: str, *, known: Container[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lattice_lock.sheriff.baseline import HeldBack, Obsolete
 from lattice_lock.sheriff.checker import SheriffReport, examine_source
@@ -55,6 +55,7 @@ def test_the_document_has_its_documented_fields(check: Check) -> None:
                 "message": "the lattice forbids the built-in `float`.",
                 "hint": report.violations[0].hint,
                 "excerpt": "x = float('\ud7ff')",
+                "fix": None,
             }
         ],
         "suppressions": [
@@ -91,3 +92,17 @@ def test_a_suppression_without_owner_or_date_says_so(context: SheriffContext) ->
             "suppressed": 1,
         }
     ]
+
+
+def test_a_fix_lists_its_edits(check: Check) -> None:
+    """Title, certainty and every edit with its place are told."""
+    report = SheriffReport(
+        violations=check("def f(a: int): print(a)\n"), suppressions=(), files_checked=1
+    )
+    document: Any = report_to_dict(report)
+    assert json.loads(json.dumps(document)) == document
+    assert document["violations"][0]["fix"] == {
+        "title": "Write `-> None`",
+        "certain": True,
+        "edits": [{"line": 1, "column": 14, "end_line": 1, "end_column": 14, "text": " -> None"}],
+    }

@@ -46,6 +46,25 @@ _LOCATION = _object(
         region=_REGION,
     ),
 )
+_ARTIFACT = _object("uri", uri=_URI, uriBaseId={"type": "string"})
+# 3.55 to 3.57 of the standard.
+_FIX = _object(
+    "artifactChanges",
+    description=_TEXT,
+    artifactChanges=_list(
+        _object(
+            "artifactLocation replacements",
+            artifactLocation=_ARTIFACT,
+            replacements=_list(
+                _object(
+                    "deletedRegion",
+                    deletedRegion=_REGION,
+                    insertedContent=_object("", text={"type": "string"}),
+                )
+            ),
+        )
+    ),
+)
 _RULE = _object(
     "id",
     id={"type": "string"},
@@ -62,6 +81,7 @@ _RESULT = _object(
     ruleIndex={"type": "integer", "minimum": -1},
     level=_LEVEL,
     locations=_list(_LOCATION),
+    fixes=_list(_FIX),
     partialFingerprints={"type": "object", "additionalProperties": {"type": "string"}},
 )
 _RUN = _object(
@@ -115,6 +135,28 @@ def test_a_result_has_its_place_and_its_rule(report: Report) -> None:
         "artifactLocation": {"uri": "src/shop.py", "uriBaseId": "%SRCROOT%"},
         "region": {"startLine": 3, "startColumn": 2, "endLine": 4, "endColumn": 16},
     }
+
+
+def test_a_fix_is_a_replacement_in_the_file(check: Check) -> None:
+    """A violation that can be mended brings the change along, one that cannot brings none."""
+    found = check("def f(a: int): print(a)\nimport requests\n")
+    report = SheriffReport(violations=found, suppressions=(), files_checked=1)
+    mended, other = _results(report, "shop")
+    assert "fixes" not in other
+    region = {"startLine": 1, "startColumn": 14, "endLine": 1, "endColumn": 14}
+    assert mended["fixes"] == [
+        {
+            "description": {"text": "Write `-> None`."},
+            "artifactChanges": [
+                {
+                    "artifactLocation": {"uri": "shop/src/snippet.py", "uriBaseId": "%SRCROOT%"},
+                    "replacements": [
+                        {"deletedRegion": region, "insertedContent": {"text": " -> None"}}
+                    ],
+                }
+            ],
+        }
+    ]
 
 
 def test_every_rule_is_described(clean: SheriffReport) -> None:

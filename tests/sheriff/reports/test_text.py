@@ -89,6 +89,15 @@ def test_the_summary_counts(check: Check) -> None:
     assert summary == "3 violations in 2 files, 3 files checked, 2 suppressions in use."
 
 
+def test_the_summary_says_what_can_be_mended(check: Check) -> None:
+    """Only violations with a certain fix are counted, and the way to it is named."""
+    found = check("def f(a: int): print(a)\nimport requests\n")
+    report = SheriffReport(violations=found, suppressions=(), files_checked=1)
+    assert render_report(report).splitlines()[-1] == (
+        "2 violations in 1 file, 1 file checked, 1 can be mended by `lattice-lock sheriff --fix`."
+    )
+
+
 def test_the_summary_says_what_the_baseline_does() -> None:
     """What is held back is counted, and what is held back for nothing is named with a way out."""
     clean = SheriffReport(violations=(), suppressions=(), files_checked=1)

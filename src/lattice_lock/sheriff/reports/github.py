@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lattice_lock.sheriff.file_names import printable_name
+
 if TYPE_CHECKING:
     from lattice_lock.sheriff.checker import SheriffReport
     from lattice_lock.sheriff.rule import Violation
@@ -25,8 +27,9 @@ def render_annotations(report: SheriffReport, folder: str = "") -> str:
 
 
 def _annotation(violation: Violation, folder: str) -> str:
+    file = printable_name(violation.file)
     properties = {
-        "file": f"{folder}/{violation.file}" if folder else violation.file,
+        "file": f"{folder}/{file}" if folder else file,
         "line": violation.line,
         "endLine": violation.end_line,
     }

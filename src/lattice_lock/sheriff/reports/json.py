@@ -14,7 +14,14 @@
           "end_column": 16,             the column after the last character
           "message": "...",             what is wrong
           "hint": "...",                what to do about it, or null
-          "excerpt": "import requests"  text of the first line, may be empty
+          "excerpt": "import requests", text of the first line, may be empty
+          "fix": {                      a change of the file that mends it, or null
+            "title": "...",             what the change does
+            "certain": true,            whether `--fix` makes it without asking
+            "edits": [                  places as above, in no particular order, never overlapping
+              {"line": 3, "column": 8, "end_line": 3, "end_column": 16, "text": "httpx"}
+            ]
+          }
         }
       ],
       "suppressions": [

@@ -21,6 +21,7 @@ from lattice_lock.sheriff.registry import load_rules
 
 if TYPE_CHECKING:
     from lattice_lock.sheriff.checker import SheriffReport
+    from lattice_lock.sheriff.fixes import Edit, Fix
     from lattice_lock.sheriff.rule import Rule, Violation
 
 __all__ = ["report_to_sarif"]
@@ -79,6 +80,8 @@ def _descriptor(rule: Rule) -> dict[str, object]:
 def _result(violation: Violation, folder: str) -> dict[str, object]:
     message = f"{violation.message} {violation.hint}" if violation.hint else violation.message
     path = f"{folder}/{violation.file}" if folder else violation.file
+    artifact = {"uri": quote(os.fsencode(path)), "uriBaseId": "%SRCROOT%"}
+    fixes = {"fixes": [_fix(violation.fix, artifact)]} if violation.fix else {}
     return {
         "ruleId": violation.id,
         "level": violation.severity,
@@ -86,17 +89,30 @@ def _result(violation: Violation, folder: str) -> dict[str, object]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {
-                        "uri": quote(os.fsencode(path)),
-                        "uriBaseId": "%SRCROOT%",
-                    },
-                    "region": {
-                        "startLine": violation.line,
-                        "startColumn": violation.column,
-                        "endLine": violation.end_line,
-                        "endColumn": violation.end_column,
-                    },
+                    "artifactLocation": artifact,
+                    "region": _region(violation),
                 }
             }
         ],
+        **fixes,
+    }
+
+
+def _fix(fix: Fix, artifact: dict[str, str]) -> dict[str, object]:
+    replacements = [
+        {"deletedRegion": _region(edit), "insertedContent": {"text": edit.text}}
+        for edit in fix.edits
+    ]
+    return {
+        "description": {"text": f"{fix.title}."},
+        "artifactChanges": [{"artifactLocation": artifact, "replacements": replacements}],
+    }
+
+
+def _region(place: Violation | Edit) -> dict[str, int]:
+    return {
+        "startLine": place.line,
+        "startColumn": place.column,
+        "endLine": place.end_line,
+        "endColumn": place.end_column,
     }

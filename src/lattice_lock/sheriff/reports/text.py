@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lattice_lock.sheriff.checker import SheriffReport
     from lattice_lock.sheriff.rule import Violation
 
-__all__ = ["render_report", "render_violation"]
+__all__ = ["count_text", "render_report", "render_violation"]
 
 _EXCERPT_WIDTH: Final = 120
 """Longest piece of a source line, in characters, that is shown."""
@@ -92,18 +92,22 @@ def _obsolete(held_back: HeldBack) -> str:
 
 def _summary(report: SheriffReport, held_back: HeldBack) -> str:
     files = len({violation.file for violation in report.violations})
-    parts = [f"{_count(report.files_checked, 'file')} checked"]
+    parts = [f"{count_text(report.files_checked, 'file')} checked"]
     if report.violations:
-        found = _count(len(report.violations), "violation")
-        parts.insert(0, f"{found} in {_count(files, 'file')}")
+        found = count_text(len(report.violations), "violation")
+        parts.insert(0, f"{found} in {count_text(files, 'file')}")
     else:
         parts.insert(0, "no violations")
+    fixable = sum(each.fix is not None and each.fix.certain for each in report.violations)
+    if fixable:
+        parts.append(f"{fixable} can be mended by `lattice-lock sheriff --fix`")
     if report.suppressions:
-        parts.append(f"{_count(len(report.suppressions), 'suppression')} in use")
+        parts.append(f"{count_text(len(report.suppressions), 'suppression')} in use")
     if held_back.count:
-        parts.append(f"{_count(held_back.count, 'violation')} held back by the baseline")
+        parts.append(f"{count_text(held_back.count, 'violation')} held back by the baseline")
     return ", ".join(parts) + "."
 
 
-def _count(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
+    """A number and what it counts, such as `1 file` and `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from typing_extensions import override
 
 from lattice_lock.sheriff.annotations import unquote
-from lattice_lock.sheriff.module import may_mention
+from lattice_lock.sheriff.imports import builds_names, may_import, may_import_dynamically
+from lattice_lock.sheriff.module import may_mention, spelling
 from lattice_lock.sheriff.rule import ModuleRule
 from lattice_lock.sheriff.scopes import Alias, Declared
 
@@ -123,6 +125,26 @@ BLOCKING_PATH_METHODS: Final = frozenset(
 )
 """Methods of `pathlib.Path` that wait for the disk."""
 
+_COROUTINE: Final = re.compile(r"async[\s\\]+def\b")
+
+_BUILT_IN: Final = tuple(
+    (
+        name,
+        re.compile(rf"{name}\b(?<![.\w]{name})"),
+        re.compile(rf"{name}\b(?<![.\w]{name})(?!\s*(?::|=(?!=)))"),
+    )
+    for name in ("input", "open")
+)
+"""Blocking built-ins by their names, and where these are no names of fields, arguments or methods.
+
+Only in a file with assignment expressions can a colon follow a name that is given to another.
+"""
+
+_FUNCTIONS_BY_PACKAGE: Final = {
+    package: {name.rpartition(".")[2] for name in BLOCKING_FUNCTIONS if name.startswith(package)}
+    for package in sorted({name.partition(".")[0] for name in BLOCKING_FUNCTIONS} - {"builtins"})
+}
+
 _PATHS: Final = frozenset({"pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath"})
 _PATH_MAKERS: Final = _PATHS | {"pathlib.Path.cwd", "pathlib.Path.home"}
 
@@ -164,12 +186,11 @@ class BlockingCall(ModuleRule):
 
     @override
     def wanted(self, source: SourceFile, context: SheriffContext) -> frozenset[type[ast.AST]]:
-        # Keywords cannot be written in other characters than their own.
-        return self.node_types if "async" in source.text else frozenset()
+        return self.node_types if _may_block(source) else frozenset()
 
     @override
     def check_module(self, module: Module, context: SheriffContext) -> Iterator[Violation]:
-        if "async" not in module.source.text:
+        if not _may_block(module.source):
             return
         for node, scope in module.nodes(ast.Call):
             if isinstance(node, ast.Call) and _runs_in_coroutine(scope):
@@ -181,6 +202,28 @@ class BlockingCall(ModuleRule):
                         hint=hint,
                     )
                     break
+
+
+def _may_block(source: SourceFile) -> bool:
+    """Whether a file can hold what the rule reports; False is certain."""
+    # Keywords cannot be written in other characters than their own.
+    if "async" not in source.text or not _COROUTINE.search(source.text):
+        return False
+    text = spelling(source.text)
+    if may_import_dynamically(source.text) or "globals" in text or "locals" in text:
+        return True
+    for name, bare, certain in _BUILT_IN:
+        if name in text and (bare if ":=" in text else certain).search(text):
+            return True
+    if "pathlib" in text and any(name in text for name in BLOCKING_PATH_METHODS):
+        return True
+    is_building = builds_names(text)
+    for package, names in _FUNCTIONS_BY_PACKAGE.items():
+        if package in text and (is_building or any(name in text for name in names)):
+            own = source.module.partition(".")[0] == package
+            if own or may_import(text, package):
+                return True
+    return False
 
 
 def _runs_in_coroutine(scope: Scope) -> bool:

@@ -11,11 +11,13 @@ from lattice_lock.sheriff.annotations import annotation_names
 from lattice_lock.sheriff.imports import (
     DYNAMIC_NODE_TYPES,
     STATEMENT_NODE_TYPES,
+    builds_names,
     dynamic_imports,
     may_import_dynamically,
+    may_reach,
     statement_imports,
 )
-from lattice_lock.sheriff.module import may_mention
+from lattice_lock.sheriff.module import may_mention, spelling
 from lattice_lock.sheriff.names import BUILTIN_NAMES
 from lattice_lock.sheriff.reexports import covering, forbidden_names
 from lattice_lock.sheriff.rule import ModuleRule
@@ -82,12 +84,17 @@ class ForbiddenImport(ModuleRule):
         forbidden = context.lattice.config.forbidden_imports
         if not forbidden:
             return frozenset()
+        if not context.reexports and not may_reach(source, forbidden_names(forbidden)):
+            return frozenset()
         wanted = STATEMENT_NODE_TYPES | {ast.ClassDef}
         builtin = [name for name in forbidden if name in BUILTIN_NAMES]
         if may_import_dynamically(source.text) or may_mention(source.text, *builtin):
             wanted |= DYNAMIC_NODE_TYPES
         if context.reexports:
-            wanted |= DYNAMIC_NODE_TYPES | {ast.Attribute}
+            wanted |= {ast.Attribute}
+            # Else no call or subscript stands for a module or what is in it.
+            if builds_names(spelling(source.text)):
+                wanted |= DYNAMIC_NODE_TYPES
         return wanted
 
     @override
@@ -161,8 +168,11 @@ class _Check:
     def reexported_attributes(self, reexports: Reexports) -> Iterator[Violation]:
         """Names that are read from a module of the project as its attributes."""
         seen: set[tuple[int, int]] = set()
+        known = {name for held in reexports.values() for name in held}
         for node, scope in self._module.nodes(ast.Attribute, ast.Call, ast.Subscript):
             if not isinstance(node, ast.expr) or isinstance(getattr(node, "ctx", None), ast.Store):
+                continue
+            if isinstance(node, ast.Attribute) and node.attr not in known:
                 continue
             for meaning in sorted(self._module.resolve(node, scope)):
                 module, _, name = meaning.rpartition(".")

@@ -37,6 +37,7 @@ class IgnoreWithoutReason(SuppressionRule):
     ## What to do
 
     Write the reason after the bracket, or remove the comment. A comment cannot ignore this rule.
+    `--fix` removes what ignores nothing; other tools' comments on the line stay.
     """
 
     id: ClassVar[str] = "LLS005"
@@ -48,4 +49,10 @@ class IgnoreWithoutReason(SuppressionRule):
         self, module: Module, complaints: Sequence[Complaint]
     ) -> Iterator[Violation]:
         for complaint in complaints:
-            yield self.violation(module, complaint.span, complaint.message, hint=complaint.hint)
+            yield self.violation(
+                module,
+                complaint.span,
+                complaint.message,
+                hint=complaint.hint,
+                fix=complaint.fix,
+            )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, ClassVar
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from typing_extensions import override
 
@@ -12,11 +13,14 @@ from lattice_lock.sheriff.rule import ModuleRule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lattice_lock.sheriff.context import SheriffContext
+    from lattice_lock.sheriff.context import SheriffContext, SourceFile
     from lattice_lock.sheriff.module import Module
     from lattice_lock.sheriff.rule import Violation
 
 __all__ = ["ImportBeyondPackage"]
+
+_RELATIVE: Final = re.compile(r"from[\s\\]*\.[\s\\.]*")
+"""In every text that imports relatively: keywords and dots have no other spelling."""
 
 
 class ImportBeyondPackage(ModuleRule):
@@ -38,6 +42,14 @@ class ImportBeyondPackage(ModuleRule):
     id: ClassVar[str] = "LLS007"
     name: ClassVar[str] = "import-beyond-package"
     node_types: ClassVar[frozenset[type[ast.AST]]] = frozenset({ast.ImportFrom})
+
+    @override
+    def wanted(self, source: SourceFile, context: SheriffContext) -> frozenset[type[ast.AST]]:
+        packages = source.module.count(".") + source.is_package
+        for found in _RELATIVE.finditer(source.text):
+            if found[0].count(".") > packages:
+                return self.node_types
+        return frozenset()
 
     @override
     def check_module(self, module: Module, context: SheriffContext) -> Iterator[Violation]:

@@ -10,9 +10,11 @@ from typing_extensions import override
 from lattice_lock.core.python_types import annotation, imports
 from lattice_lock.core.type_refs import STR, DictType, ListType, OptionalType
 from lattice_lock.sheriff.annotations import means, unquote
+from lattice_lock.sheriff.fixes import Edit, Fix
 from lattice_lock.sheriff.module import Span
 from lattice_lock.sheriff.rule import MissingFileRule, ModuleRule
 from lattice_lock.sheriff.scopes import Alias, Imported
+from lattice_lock.sheriff.type_text import write_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,7 +59,8 @@ class InterfaceConformance(ModuleRule, MissingFileRule):
     ## What to do
 
     Use the signature in the hint. If the signature itself should change, change the lattice and
-    run `lattice-lock compile`.
+    run `lattice-lock compile`. Where nothing but types differs, `--fix` writes those of the
+    lattice, with the imports that they need.
     """
 
     id: ClassVar[str] = "LLS003"
@@ -175,24 +178,29 @@ class _Check:
             "builtins.staticmethod" in self._module.resolve(each, scope)
             for each in function.decorator_list
         )
-        for message in self._wrong_kind(name, function, scope):
-            yield self._rule.violation(self._module, span, message, hint=hint)
+        other = list(self._wrong_kind(name, function, scope))
         if not _same_parameters(function.args, list(method.params), static=static):
             declared = ", ".join(["self", *method.params])
             message = (
                 f"`{name}` takes ({_written_parameters(function.args)});"
                 f" the lattice says ({declared})."
             )
+            other.append(message)
+        for message in other:
             yield self._rule.violation(self._module, span, message, hint=hint)
+        line = 0 if other else function.lineno
         arguments = function.args
         for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]:
             param = method.params.get(argument.arg)
             if param is not None and argument.annotation is not None:
                 what = f"parameter `{param.name}` of `{name}`"
-                yield from self._type(what, argument.annotation, scope, param.type, hint)
+                yield from self._type(
+                    what, argument.annotation, scope, param.type, hint=hint, line=line
+                )
         if function.returns is not None:
             what = f"the return value of `{name}`"
-            yield from self._type(what, function.returns, scope, method.returns.type, hint)
+            returns = method.returns.type
+            yield from self._type(what, function.returns, scope, returns, hint=hint, line=line)
 
     def _wrong_kind(self, name: str, function: _Function, scope: Scope) -> Iterator[str]:
         """What keeps a method from being one plain function."""
@@ -211,8 +219,16 @@ class _Check:
             yield f"`{name}` is a coroutine; the lattice says a plain `def`."
 
     def _type(
-        self, what: str, written: ast.expr, scope: Scope, type_ref: TypeRef | None, hint: str
+        self,
+        what: str,
+        written: ast.expr,
+        scope: Scope,
+        type_ref: TypeRef | None,
+        *,
+        hint: str,
+        line: int,
     ) -> Iterator[Violation]:
+        """A violation where a type differs, mended if it is all that differs in line `line`."""
         if self._matches(written, scope, type_ref):
             return
         span = self._module.span(written)
@@ -221,7 +237,18 @@ class _Check:
         if text.strip("\"'") == expected:
             sources = ", ".join(f"`{module}.{name}`" for module, name in self._imports([type_ref]))
             message = f"{what} is `{text}`, but not with the meaning of {sources or 'a built-in'}."
-        yield self._rule.violation(self._module, span, message, hint=hint)
+        fix = self._fix(span, type_ref, scope, line) if line else None
+        yield self._rule.violation(self._module, span, message, hint=hint, fix=fix)
+
+    def _fix(self, span: Span, type_ref: TypeRef | None, scope: Scope, line: int) -> Fix | None:
+        correct = write_type(
+            type_ref, self._module, scope, line=line, generated_module=self._generated_module
+        )
+        if correct is None:
+            return None
+        edit = Edit(*span, correct.annotation)
+        title = f"Write `{correct.annotation}`"
+        return Fix(title=title, edits=(*correct.imports, edit), certain=True)
 
     def _matches(self, written: ast.expr, scope: Scope, type_ref: TypeRef | None) -> bool:
         """Whether an annotation means exactly a type of the lattice."""

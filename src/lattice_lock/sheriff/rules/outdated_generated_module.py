@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from typing_extensions import override
 
 from lattice_lock.core.python_types import SHARED_PACKAGE
+from lattice_lock.sheriff.fixes import Edit, Fix
 from lattice_lock.sheriff.imports import (
     DYNAMIC_NODE_TYPES,
     STATEMENT_NODE_TYPES,
@@ -19,7 +22,6 @@ from lattice_lock.sheriff.module import may_mention
 from lattice_lock.sheriff.rule import ModuleRule
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Iterator
 
     from lattice_lock.sheriff.context import SheriffContext, SourceFile
@@ -47,7 +49,8 @@ class OutdatedGeneratedModule(ModuleRule):
     ## What to do
 
     Import from the module that the lattice names. Code that reads both versions on purpose, such as
-    a migration of stored data, says so in a comment that ignores this rule.
+    a migration of stored data, says so in a comment that ignores this rule. `--fix` changes
+    `from shared.types_v1 import Order` where the current module holds every name as well.
     """
 
     id: ClassVar[str] = "LLS006"
@@ -87,5 +90,38 @@ class OutdatedGeneratedModule(ModuleRule):
                         f"`{SHARED_PACKAGE}.{found['module']}{found['part']}` belongs to another"
                         f" version; the lattice says `{current}`.",
                         hint=f"Import from `{SHARED_PACKAGE}.{current}{found['part']}`.",
+                        fix=_fix(
+                            module, node, found["module"], f"{current}{found['part']}", context
+                        ),
                     )
                     break
+
+
+def _fix(
+    module: Module, node: ast.AST, outdated: str, current: str, context: SheriffContext
+) -> Fix | None:
+    """The same names from the current module; certain where it is known to hold them all."""
+    if not isinstance(node, ast.ImportFrom):
+        return None
+    span = module.span(node)
+    line = module.excerpt(span.line)
+    written = re.compile(rf"from\s+[\w.]*?\b({re.escape(outdated)}\w*)\s+import\b").match(
+        line, span.column - 1
+    )
+    if written is None:
+        return None
+    edit = Edit(span.line, written.start(1) + 1, span.line, written.end(1) + 1, current)
+    root = context.lattice.config.source_root
+    text = context.generated.get(f"{root}/{SHARED_PACKAGE}/{current}.py")
+    return Fix(
+        title=f"Import from `{SHARED_PACKAGE}.{current}`",
+        edits=(edit,),
+        certain=text is not None and {alias.name for alias in node.names} <= _defined(text),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _defined(text: str) -> frozenset[str]:
+    """The classes of a generated module, which are what it is imported for."""
+    tree = ast.parse(text)
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lattice_lock.core.emitters.python_text import enum_member
 from lattice_lock.core.type_refs import EntityType, EnumType
+from lattice_lock.sheriff.fixes import Edit, Fix
 from lattice_lock.sheriff.inference import (
     INFERENCE_NODE_TYPES,
     GeneratedNames,
@@ -272,4 +273,31 @@ class _Check:
         listed = ", ".join(f"`{each}`" for each in names) or "nothing"
         hint = f"Did you mean `{close[0]}`?" if close else f"The lattice declares {listed}."
         span = self._module.span(node)
-        return self._rule.violation(self._module, span, f"{what}.", hint=hint)
+        likely = difflib.get_close_matches(name, names, n=2)
+        fix = _fix(self._module, node, name, likely[0]) if len(likely) == 1 else None
+        return self._rule.violation(self._module, span, f"{what}.", hint=hint, fix=fix)
+
+
+def _fix(
+    module: Module, node: ast.alias | ast.expr | ast.keyword, name: str, other: str
+) -> Fix | None:
+    """The node with another name in it; None where the text does not show it plainly."""
+    span = module.span(node)
+    line = span.line
+    match node:
+        case ast.Attribute():
+            line, start = span.end_line, span.end_column - len(name)
+        case ast.Constant():
+            start = span.column + 1
+        case _:
+            start = span.column
+    end = start + len(name)
+    text = module.excerpt(line)
+    around = text[start - 2 : start - 1], text[end - 1 : end]
+    if text[start - 1 : end - 1] != name:
+        return None
+    if isinstance(node, ast.Constant) and (
+        around not in {("'", "'"), ('"', '"')} or span[3] != end + 1
+    ):
+        return None
+    return Fix(title=f"Use `{other}`", edits=(Edit(line, start, line, end, other),))

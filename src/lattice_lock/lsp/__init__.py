@@ -1,0 +1,1 @@
+"""What editors speak: diagnostics, quick fixes and contracts while typing."""
