@@ -62,6 +62,7 @@ check-generated: $(VENV)/.dev
 	@$(BIN)/python tools/generate_error_codes.py --check
 	@$(BIN)/python tools/generate_cli_reference.py --check
 	@$(BIN)/python tools/generate_rule_pages.py --check
+	@$(BIN)/python tools/generate_policy_page.py --check
 	@$(BIN)/python tools/update_models.py --check
 
 check-locks: $(VENV)/.dev
@@ -71,10 +72,11 @@ check-fragments: $(VENV)/.dev
 	@$(BIN)/towncrier build --draft --version unreleased >/dev/null
 
 .PHONY: generate
-generate: $(VENV)/.dev ## Write ERROR_CODES.md and docs/reference/{cli.md,rules} anew
+generate: $(VENV)/.dev ## Write ERROR_CODES.md and docs/reference/{cli.md,policies.md,rules} anew
 	@$(BIN)/python tools/generate_error_codes.py
 	@$(BIN)/python tools/generate_cli_reference.py
 	@$(BIN)/python tools/generate_rule_pages.py
+	@$(BIN)/python tools/generate_policy_page.py
 	@$(BIN)/python tools/update_models.py
 
 .PHONY: changelog
@@ -87,10 +89,13 @@ bench: $(VENV)/.dev ## Run the benchmarks and print their numbers
 
 # Their versions are pinned here: nothing of the project depends on them.
 .PHONY: bench-peers
-bench-peers: $(VENV)/.dev ## Install other clients for the benchmarks, in an environment of their own
+bench-peers: $(VENV)/.dev ## Install what benchmarks compare with, in environments of their own
 	@$(BIN)/python -m venv build/peers
 	@build/peers/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
 	  openai==3.54.0 anthropic==2.12.0 litellm==1.110.2 aiohttp==3.14.5 msgspec
+	@$(BIN)/python -m venv build/semgrep
+	@build/semgrep/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	  semgrep==1.185.0
 
 # EPAM's own server judges what the provider `dial` sends; it is too heavy a thing for the gate.
 .PHONY: conformance

@@ -131,7 +131,7 @@ def test_every_command_file_is_a_command() -> None:
 def test_every_command_can_speak_json() -> None:
     """Each command, subcommands too, has `--format text|json` and a help text on every option.
 
-    Only `mcp` has no format to choose: what it prints is the protocol.
+    Only `lsp` and `mcp` have no format to choose: what they print is their protocol.
     """
     for name in command_summaries():
         command: click.Command = import_module(f"{commands.__name__}.{name}").command
@@ -139,7 +139,7 @@ def test_every_command_can_speak_json() -> None:
         for leaf in leaves:
             options = [p for p in leaf.params if isinstance(p, click.Option)]
             flags = {flag for option in options for flag in option.opts}
-            assert ("--format" in flags) == (leaf.name != "mcp"), leaf.name
+            assert ("--format" in flags) == (leaf.name not in {"lsp", "mcp"}), leaf.name
             assert all(option.help for option in options), leaf.name
 
 

@@ -76,4 +76,4 @@ def test_the_generated_tests_run_by_themselves(quickstart: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 passed" in done.stdout
+    assert "8 passed" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -193,4 +195,29 @@ def test_plain_pytest_runs_the_contracts(project: Path) -> None:
         text=True,
         check=False,
     )
-    assert "3 passed" in done.stdout, done.stdout
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_a_planted_compiled_module_changes_no_verdict(project: Path) -> None:
+    """A helper is judged by its source, whatever compiled form of it lies beside it."""
+    helper = project / "src/services/helper.py"
+    right, wrong = "def biggest(n): return max(n)\n", "def biggest(n): return min(n)\n"
+    helper.write_text(right)
+    file = project / "src/services/pricing.py"
+    text = file.read_text().replace("return max(numbers)", "return biggest(numbers)")
+    file.write_text(
+        text.replace("from decimal", "from services.helper import biggest\nfrom decimal")
+    )
+    assert "import biggest" in file.read_text()
+    assert run("gauntlet", project).returncode == 0
+    compiled = Path(py_compile.compile(str(helper), doraise=True) or "")
+    stamp = helper.stat()
+    helper.write_text(wrong)
+    os.utime(helper, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert compiled.is_file()
+    plain = [sys.executable, "-c", "import services.helper as h; print(h.biggest([1, 2]))"]
+    fooled = subprocess.run(plain, cwd=project / "src", capture_output=True, text=True, check=True)
+    assert fooled.stdout == "2\n"
+    done = run("gauntlet", project)
+    assert done.returncode == 1
+    assert "IPricing.largest refuted" in done.stdout

@@ -8,6 +8,7 @@ import pytest
 
 from lattice_lock import exceptions
 from lattice_lock.core.loader import load_lattice
+from lattice_lock.errors.remedies import REMEDIES
 from lattice_lock.exceptions import LatticeLockError, UsageError
 from lattice_lock.mcp.pages import contract_page, errors_page, explanation, rules_page
 from lattice_lock.sheriff.registry import load_rules
@@ -43,12 +44,18 @@ def test_every_rule_is_explained() -> None:
 
 
 def test_every_error_code_is_explained() -> None:
-    """Each error has a row, and a page under its code."""
-    errors = [getattr(exceptions, name) for name in exceptions.__all__]
+    """Each error has a row and a page under its code, and both say what to do."""
+    named = (getattr(exceptions, name) for name in exceptions.__all__)
+    errors = [each for each in named if issubclass(each, LatticeLockError)]
+    assert {error.code for error in errors} == REMEDIES.keys()
+    rows = errors_page().splitlines()
     for error in errors:
-        if issubclass(error, LatticeLockError):
-            assert f"| {error.code} | `{error.__name__}` |" in errors_page()
-            assert explanation(error.code).startswith(f"# {error.code} `{error.__name__}`")
+        remedy = REMEDIES[error.code]
+        (row,) = [row for row in rows if row.startswith(f"| {error.code} | `{error.__name__}` |")]
+        assert row.endswith(f"| {remedy} |")
+        page = explanation(error.code.lower())
+        assert page.startswith(f"# {error.code} `{error.__name__}`")
+        assert f"\nWhat to do: {remedy}\n" in page
 
 
 @pytest.mark.parametrize("name", ["", "LL-999", "../rules", "forbidden import"])

@@ -97,7 +97,11 @@ class Draft:
 
     def _findings(self, interface: Interface, text: str) -> Counter[str]:
         source = self._context.source_file(interface.file, text)
-        return Counter(f"{one.rule}: {one.message}" for one in check_source(source, self._context))
+        return Counter(
+            f"{one.rule}: {one.message}"
+            for one in check_source(source, self._context)
+            if one.severity == "error"
+        )
 
     async def judge(
         self,

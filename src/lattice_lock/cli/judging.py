@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lattice_lock.cli.output import format_table
+from lattice_lock.cli.output import ExitCode, format_table
 from lattice_lock.gauntlet.verdict import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lattice_lock.gauntlet.verdict import GauntletReport
 
-__all__ = ["method_option", "render_reports", "sandbox_option", "seed_option"]
+__all__ = ["exit_code", "method_option", "render_reports", "sandbox_option", "seed_option"]
 
 seed_option = click.option(
     "--seed",
@@ -56,7 +56,17 @@ def render_reports(reports: Mapping[str, GauntletReport]) -> str:
             lines = [f"{name}.{verdict.method} {verdict.outcome.value}: {verdict.message}"]
             if verdict.counterexample:
                 lines.append(f"  with {verdict.counterexample}")
+            if verdict.suggestion:
+                lines.append(f"  -> {verdict.suggestion}")
             parts.append("\n".join(lines))
     sandboxes = sorted({report.sandbox for report in reports.values()})
     parts.append(f"Sandbox: {', '.join(sandboxes)}.")
     return "\n\n".join(parts)
+
+
+def exit_code(reports: Iterable[GauntletReport]) -> ExitCode:
+    """3 where nothing was found because nothing could be judged, 1 for findings, 0 for passes."""
+    found = {report.outcome for report in reports if not report.passed}
+    if found == {Outcome.ERROR}:
+        return ExitCode.INTERNAL
+    return ExitCode.FINDINGS if found else ExitCode.OK

@@ -37,7 +37,7 @@ Exit codes:
   0    done, and everything is as it should be
   1    done, and something is not: findings, drift, nothing accepted, a model call that failed
   2    called wrongly, or the lattice or the configuration cannot be used
-  3    a defect in Lattice Lock
+  3    a defect in Lattice Lock, or nothing that could be judged
   130  interrupted; a command writes all of its files or none
 """
 

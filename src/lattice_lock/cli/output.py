@@ -57,7 +57,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     FINDINGS = 1  # it ran, and something in the project or the answer is not as it should be
     USAGE = 2  # called wrongly, or the lattice or configuration cannot be read
-    INTERNAL = 3  # a defect in Lattice Lock
+    INTERNAL = 3  # a defect in Lattice Lock, or nothing could be judged
     INTERRUPTED = 130  # 128 + SIGINT
     OUTPUT_CLOSED = 141  # 128 + SIGPIPE
 

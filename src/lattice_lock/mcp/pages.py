@@ -1,4 +1,4 @@
-"""What an agent reads: contracts, rules and error codes, as Markdown."""
+"""What agents and people read: contracts, rules and error codes, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from lattice_lock.core.elements import describe_elements
+from lattice_lock.errors.remedies import REMEDIES
 from lattice_lock.exceptions import LatticeLockError, UsageError
 from lattice_lock.sheriff.registry import load_rules
 
@@ -66,8 +67,12 @@ def rules_page() -> str:
 
 def errors_page() -> str:
     """Every error code with its meaning."""
-    rows = [f"| {cls.code} | `{cls.__name__}` | {_summary(cls)} |" for cls in _errors().values()]
-    return "\n".join(["# Error codes", "", "| code | error | meaning |", "|---|---|---|", *rows])
+    rows = [
+        f"| {cls.code} | `{cls.__name__}` | {_summary(cls)} | {_remedy(cls)} |"
+        for cls in _errors().values()
+    ]
+    head = ["# Error codes", "", "| code | error | meaning | what to do |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def explanation(name: str) -> str:
@@ -100,6 +105,7 @@ def _error_page(error: type[LatticeLockError]) -> str:
     later = "may succeed later without a change" if error.retryable else "fails again as it is"
     return (
         f"# {error.code} `{error.__name__}`\n\n{inspect.getdoc(error)}\n\n"
+        f"What to do: {_remedy(error)}\n\n"
         f"The same call {later}. The command line exits with {error.exit_code}.\n"
     )
 
@@ -114,6 +120,10 @@ def _errors() -> dict[str, type[LatticeLockError]]:
             found[error.code] = error
         pending += error.__subclasses__()
     return dict(sorted(found.items()))
+
+
+def _remedy(error: type[LatticeLockError]) -> str:
+    return REMEDIES.get(error.code, "See the message.")  # another distribution may add errors
 
 
 def _summary(thing: Rule | type) -> str:

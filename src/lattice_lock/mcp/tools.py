@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
+from lattice_lock.checking import CheckReport, check_workspace, failed_verdicts, open_cache
 from lattice_lock.core.compiler import compile_lattice
-from lattice_lock.core.drift import Drift, DriftKind
 from lattice_lock.core.loader import parse_lattice
 from lattice_lock.core.workspace import Workspace, open_workspace
 from lattice_lock.exceptions import (
@@ -25,10 +26,8 @@ from lattice_lock.exceptions import (
     UsageError,
 )
 from lattice_lock.gauntlet.contracts import run_project
-from lattice_lock.gauntlet.verdict import Outcome
 from lattice_lock.mcp.pages import explanation
 from lattice_lock.mcp.patch import apply_patch
-from lattice_lock.sheriff.checker import SheriffContext, SheriffReport, check_project
 from lattice_lock.sheriff.reports.text import render_violation
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from lattice_lock.core.project import Project
     from lattice_lock.exceptions import Problem
-    from lattice_lock.gauntlet.verdict import GauntletReport, TestVerdict
+    from lattice_lock.gauntlet.verdict import GauntletReport
 
 __all__ = [
     "Answer",
@@ -156,14 +155,19 @@ class ProjectTools:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     workspace = await self.workspace()
-                    drift, sheriff = await asyncio.to_thread(_check_files, workspace)
-                    gauntlet = await self._judge(workspace, ())
+                    report = await check_workspace(
+                        workspace,
+                        seed=self.SEED,
+                        today=datetime.now(UTC).date(),
+                        allow_unsandboxed=self._allow_unsandboxed,
+                        cache=await asyncio.to_thread(open_cache, self._project.root),
+                    )
             except TimeoutError as error:
                 raise GauntletError(
                     f"Checking was given up after {self._timeout_s:g} seconds.",
                     hint="Judge one method at a time with `run_contract`.",
                 ) from error
-        return _check_answer(drift, sheriff, gauntlet)
+        return _check_answer(report)
 
     async def compile(self, arguments: CompileArguments) -> Answer:
         """The files that were written, or would be.
@@ -204,7 +208,12 @@ class ProjectTools:
             LatticeLockError: there is no such method, or it could not be judged.
         """
         async with self._turn:
-            reports = await self._judge(await self.workspace(), (arguments.method,))
+            reports = await run_project(
+                await self.workspace(),
+                (arguments.method,),
+                seed=self.SEED,
+                allow_unsandboxed=self._allow_unsandboxed,
+            )
         failures = _failures(reports)
         passed = all(report.passed for report in reports.values())
         examples = sum(one.examples for report in reports.values() for one in report.verdicts)
@@ -217,13 +226,6 @@ class ProjectTools:
                 "passed": passed,
                 "gauntlet": {name: report.to_dict() for name, report in reports.items()},
             },
-        )
-
-    async def _judge(
-        self, workspace: Workspace, names: Sequence[str]
-    ) -> Mapping[str, GauntletReport]:
-        return await run_project(
-            workspace, names, seed=self.SEED, allow_unsandboxed=self._allow_unsandboxed
         )
 
     def _compile(self, *, check_only: bool) -> Answer:
@@ -297,51 +299,30 @@ class ProjectTools:
         return text
 
 
-def _check_files(workspace: Workspace) -> tuple[tuple[Drift, ...], SheriffReport]:
-    context = SheriffContext(lattice=workspace.lattice, generated=workspace.generated)
-    sheriff = check_project(workspace.project.root, context)
-    # Sheriff reports generated files too, with the first line that differs.
-    reported = {violation.file for violation in sheriff.violations}
-    drift = tuple(
-        one
-        for one in workspace.drift()
-        if one.kind is not DriftKind.GENERATED or one.path not in reported
-    )
-    return drift, sheriff
-
-
-def _check_answer(
-    drift: tuple[Drift, ...], sheriff: SheriffReport, gauntlet: Mapping[str, GauntletReport]
-) -> Answer:
-    refuted = _failures(gauntlet)
-    judged = all(report.passed for report in gauntlet.values())
-    passed = judged and not drift and sheriff.is_clean
-    counts = (
-        f"{len(drift)} drifted, {len(sheriff.violations)} violations,"
-        f" {len(refuted)} contract tests not passed"
-    )
-    holds = "Everything holds" if passed else "Not everything holds"
+def _check_answer(report: CheckReport) -> Answer:
+    drift, violations = report.drift, report.sheriff.violations
+    failed = failed_verdicts(report.gauntlet)
     parts = [
-        f"{holds}: {sheriff.files_checked} files, {counts}.",
+        report.summary,
         *_shown([f"{one.path}: {one.message}.\n  hint: {one.hint}" for one in drift], "drifts"),
-        *_shown([render_violation(one) for one in sheriff.violations], "violations"),
-        *_shown(refuted, "contract tests that did not pass"),
+        *_shown([render_violation(one) for one in violations], "violations"),
+        *_shown(_failures(report.gauntlet), "contract tests that did not pass"),
     ]
     return Answer(
         text="\n\n".join(parts),
         data={
-            "passed": passed,
+            "passed": report.passed,
+            "reused": report.reused,
             "drift": [asdict(one) for one in drift[:_MAX_SHOWN]],
-            "violations": [one.to_dict() for one in sheriff.violations[:_MAX_SHOWN]],
+            "violations": [one.to_dict() for one in violations[:_MAX_SHOWN]],
             "verdicts": [
-                {"interface": name, **asdict(verdict)}
-                for name, verdict in _failed(gauntlet)[:_MAX_SHOWN]
+                {"interface": name, **asdict(verdict)} for name, verdict in failed[:_MAX_SHOWN]
             ],
             "counts": {
-                "files": sheriff.files_checked,
+                "files": report.sheriff.files_checked,
                 "drift": len(drift),
-                "violations": len(sheriff.violations),
-                "verdicts": len(refuted),
+                "violations": len(violations),
+                "verdicts": len(failed),
             },
         },
     )
@@ -352,21 +333,14 @@ def _shown(findings: list[str], what: str) -> list[str]:
     return [*findings[:_MAX_SHOWN], *([f"... and {more} more {what}."] if more > 0 else [])]
 
 
-def _failed(reports: Mapping[str, GauntletReport]) -> list[tuple[str, TestVerdict]]:
-    return [
-        (name, verdict)
-        for name, report in reports.items()
-        for verdict in report.verdicts
-        if verdict.outcome is not Outcome.PASSED
-    ]
-
-
 def _failures(reports: Mapping[str, GauntletReport]) -> list[str]:
     texts = []
-    for name, verdict in _failed(reports):
+    for name, verdict in failed_verdicts(reports):
         text = f"{name}.{verdict.method} {verdict.outcome.value}: {verdict.message}"
         if verdict.counterexample:
             text += f"\n  with {verdict.counterexample}"
+        if verdict.suggestion:
+            text += f"\n  -> {verdict.suggestion}"
         texts.append(text)
     return texts
 

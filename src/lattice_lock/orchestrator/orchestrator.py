@@ -1,7 +1,7 @@
 """The front door: one call, any model, with the choice explained.
 
 request -> analyzer -> rank(what can run here) -> FallbackManager -> provider
-                                  each call: recorded, held against its budget, observed
+                    each call: held to the policies, recorded, held against its budget, observed
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from lattice_lock.orchestrator.budget import Budget
 from lattice_lock.orchestrator.completing import AUTO, Strategy
 from lattice_lock.orchestrator.current_statuses import CurrentStatuses
 from lattice_lock.orchestrator.model_facts import FREE, FREE_PROVIDERS, ModelFacts, is_free
+from lattice_lock.orchestrator.policy_layer import PolicyLayer, call_context
 from lattice_lock.orchestrator.quality import PRIOR, prior_quality
 from lattice_lock.orchestrator.routing import Conditions, Ranking, rank
 from lattice_lock.orchestrator.tasks import Capability, TaskRequirements, TaskType
 from lattice_lock.orchestrator.worst_case import BudgetGate
+from lattice_lock.policies.base import Subject
+from lattice_lock.policies.policy_set import PolicySet
 from lattice_lock.providers.fallback import FallbackManager
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from lattice_lock.orchestrator.cost import CostTracker
     from lattice_lock.orchestrator.observed import ObservedPerformance
     from lattice_lock.orchestrator.registry import ModelRegistry
+    from lattice_lock.policies.base import Context
+    from lattice_lock.policies.policy_set import Objection
     from lattice_lock.providers.availability import ProviderAvailability, ProviderStatus
     from lattice_lock.providers.base_client import BaseAPIClient
     from lattice_lock.providers.breaker import Breakers
@@ -120,6 +125,7 @@ class ModelOrchestrator:
         project: what the records of calls are filed under.
         provider_regions: where the endpoint of a provider is, where that is known.
         windows_tokens: bound on the windows of a provider's models, where it is set up with one.
+        policies: what prompts and answers are held to.
     """
 
     def __init__(
@@ -137,6 +143,7 @@ class ModelOrchestrator:
         project: str | None = None,
         provider_regions: Mapping[str, str] = MappingProxyType({}),
         windows_tokens: Mapping[str, int] = MappingProxyType({}),
+        policies: PolicySet = PolicySet(),  # noqa: B008  # immutable
     ) -> None:
         self._clients = clients
         self._registry = registry
@@ -149,6 +156,7 @@ class ModelOrchestrator:
         self._project = project
         self._provider_regions = provider_regions
         self._windows_tokens = windows_tokens
+        self._policies = policies
         self._analyzer = analyzer
         self._current = CurrentStatuses(availability)
         self._runnable: tuple[_Statuses, tuple[ModelFacts, ...]] = ((), ())
@@ -177,8 +185,8 @@ class ModelOrchestrator:
         Raises:
             UsageError: the prompt is empty.
             ModelNotAvailableError: the model that is named is not known, or not served any more.
-            NoCandidateError, AllProvidersFailedError, APIClientError, BudgetExceededError: as for
-                `complete`.
+            NoCandidateError, AllProvidersFailedError, APIClientError, BudgetExceededError,
+                PolicyViolationError: as for `complete`.
         """
         messages = (Message.user(prompt),) if isinstance(prompt, str) else tuple(prompt)
         if not any(part for message in messages for part in message.content) or prompt == "":
@@ -207,6 +215,7 @@ class ModelOrchestrator:
             AllProvidersFailedError: no candidate answered; it holds every cause.
             BudgetExceededError: the call might cost more than is left.
             NoCandidateError: no model can and may answer.
+            PolicyViolationError: a policy refuses the prompt, the answer, or every model.
         """
         choice = _Choice(task_type=task_type, strategy=strategy, budget=budget)
         return (await self._answer(request, choice)).response
@@ -318,8 +327,32 @@ class ModelOrchestrator:
         requirements, ranking = self._ranked(request, choice, models, statuses)
         if not ranking.ranked:
             raise _nobody(ranking)
-        candidates = tuple(one.model for one in ranking.ranked[:_MAX_CANDIDATES])
-        return _Route(candidates, requirements.task_type, requirements, ranking)
+        candidates = self._permitted(request, [one.model for one in ranking.ranked])
+        return _Route(candidates[:_MAX_CANDIDATES], requirements.task_type, requirements, ranking)
+
+    def _permitted(self, request: ChatRequest, models: Sequence[ModelId]) -> tuple[ModelId, ...]:
+        """Those of `models` that the policies let be asked.
+
+        Raises:
+            PolicyViolationError: none is; what speaks against the first.
+        """
+        if not self._policies:
+            return tuple(models)
+        permitted: list[ModelId] = []
+        refusals: list[Objection] = []
+        for model in models:
+            context = self._about(msgspec.structs.replace(request, model=model))
+            refusal = self._policies.on_call(context)
+            if refusal is None:
+                permitted.append(model)
+            else:
+                refusals.append(refusal)
+        if not permitted:
+            raise refusals[0].error(Subject.PROMPT)
+        return tuple(permitted)
+
+    def _about(self, request: ChatRequest) -> Context:
+        return call_context(request, self._registry, self._provider_regions)
 
     def _ranked(
         self,
@@ -350,8 +383,11 @@ class ModelOrchestrator:
         return requirements, ranking
 
     def _layers(self, route: _Route, budget: Budget | None) -> tuple[Middleware, ...]:
-        """What stands around each call of one request: the record outside, then the money."""
+        """What stands around each call of a request: policies, then the record, then the money."""
         layers: list[Middleware] = []
+        if self._policies:
+            alone = len(route.candidates) == 1
+            layers.append(PolicyLayer(self._policies, about=self._about, alone=alone))
         if self._tracker is not None:
             layers.append(self._tracker.labelled(task=route.task_type, project=self._project))
         layers += [

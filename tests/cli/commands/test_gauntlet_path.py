@@ -63,6 +63,11 @@ async def test_a_folder_is_searched_and_findings_are_told_as_json(tmp_path: Path
         "message": "broke `result == n * 2`; returned 0",
         "counterexample": "n=321",
         "clause": "result == n * 2",
+        "suggestion": (
+            "Change `double` so that `result == n * 2` holds here; if the answer is what you want,"
+            " change the clause."
+        ),
+        "calls": [],
     }
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
+import shutil
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from command_process import finished, started
 from lattice_lock.sheriff.baseline import BASELINE_NAME
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import Callable
     from pathlib import Path
 
@@ -136,6 +143,162 @@ def test_the_number_of_suppressions_can_be_capped(
     assert "at most 1 may be" in lattice_lock("sheriff", str(project), "--max-suppressions=1").out
 
 
+def test_the_lattice_can_cap_suppressions(
+    project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """The smaller of the two caps counts, and the lattice's is honoured by the list as well."""
+    (project / "src/bad.py").write_text(
+        "import requests  # lattice:ignore[forbidden-import] legacy\n" * 2
+    )
+    for cap, option, code in (("1", "5", 1), ("5", "1", 1), ("2", "2", 0), ("null", "2", 0)):
+        config = f"{{forbidden_imports: [requests], max_suppressions: {cap}}}"
+        (project / "lattice.yaml").write_text(
+            _LATTICE.replace("{forbidden_imports: [requests]}", config)
+        )
+        assert lattice_lock("compile", str(project)).code == 0
+        for extra in ((), ("--suppressions",)):
+            arguments = ("sheriff", str(project), *extra, "--max-suppressions", option)
+            assert lattice_lock(*arguments).code == code
+        for command in (("sheriff",), ("check", "--no-cache")):
+            outcome = lattice_lock(*command, str(project))
+            assert ("at most 1 may be" in outcome.out) == (cap == "1")
+            assert outcome.code == int(cap == "1")
+
+
+_MENDABLE = "def f(a: int):\n    print(a)\n"
+_MENDED = "def f(a: int) -> None:\n    print(a)\n"
+
+
+def test_fixes_are_made_and_the_rest_is_reported(
+    project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """What is certain is mended; the report and the exit code are about what remains."""
+    (project / "src/good.py").write_text(_MENDABLE)
+    outcome = lattice_lock("sheriff", str(project), "--fix", "--format", "json")
+    assert outcome.code == 1
+    assert [each["file"] for each in outcome.json["violations"]] == ["src/bad.py"]
+    assert outcome.err == "Mended 1 violation in 1 file.\n"
+    assert (project / "src/good.py").read_text() == _MENDED
+    (project / "src/bad.py").write_text(_MENDABLE)
+    outcome = lattice_lock("sheriff", str(project), "--fix")
+    assert (outcome.code, outcome.out) == (0, "no violations, 4 files checked.\n")
+    assert lattice_lock("sheriff", str(project), "--fix").err == ""
+
+
+def test_the_diff_shows_what_the_fixes_would_do(
+    project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """The diff is all that is printed, nothing is written, and the findings decide the code."""
+    (project / "src/good.py").write_text(_MENDABLE)
+    outcome = lattice_lock("sheriff", str(project), "--diff")
+    assert (outcome.code, outcome.err) == (1, "`--fix` would mend 1 violation in 1 file.\n")
+    assert outcome.out.splitlines() == [
+        "--- a/src/good.py",
+        "+++ b/src/good.py",
+        "@@ -1,2 +1,2 @@",
+        "-def f(a: int):",
+        "+def f(a: int) -> None:",
+        "     print(a)",
+    ]
+    assert (project / "src/good.py").read_text() == _MENDABLE
+    (project / "src/good.py").unlink()
+    (project / "src/bad.py").unlink()
+    outcome = lattice_lock("sheriff", str(project), "--diff")
+    assert (outcome.code, outcome.out) == (0, "")
+
+
+def test_only_what_is_named_and_reported_is_mended(
+    project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """Other files, and what the baseline holds back, are left as they are."""
+    for name in ("one.py", "other.py"):
+        (project / "src" / name).write_text(_MENDABLE)
+    assert lattice_lock("sheriff", str(project), str(project / "src/one.py"), "--fix").code == 0
+    assert (project / "src/one.py").read_text() == _MENDED
+    assert (project / "src/other.py").read_text() == _MENDABLE
+    assert lattice_lock("sheriff", str(project), "--write-baseline").code == 0
+    assert lattice_lock("sheriff", str(project), "--fix").code == 0
+    assert (project / "src/other.py").read_text() == _MENDABLE
+
+
+def test_a_comment_that_is_needed_for_another_file_stays(
+    project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """Mending one file by name knows what other files hand on to it."""
+    text = "from bad import requests  # lattice:ignore[forbidden-import] until bad is gone\n"
+    path = project / "src/shop.py"
+    path.write_text(text + _MENDABLE)
+    lattice_lock("sheriff", str(project), str(path), "--fix")
+    assert path.read_text() == text + _MENDED
+
+
+class _Watched:
+    """A `sheriff --watch` that is running."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def report(self, words: str) -> str:
+        """What is printed up to the end of the next report with `words` in it."""
+        assert self.process.stdout is not None
+        text = ""
+        async with asyncio.timeout(60):
+            while not (words in text and text.endswith("checked.\n")):
+                line = await self.process.stdout.readline()
+                assert line, text
+                text += line.decode()
+        return text
+
+    async def error(self, words: str) -> str:
+        """The next line on standard error with `words` in it."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(60):
+            while line := (await self.process.stderr.readline()).decode():
+                if words in line:
+                    return line
+        raise AssertionError(words)
+
+
+async def test_a_watched_project_is_checked_after_every_change(
+    project: Path,
+) -> None:
+    """Changed, new, renamed and deleted files are seen, a broken lattice too, until Ctrl-C."""
+    async with started(project, "sheriff", ".", "--watch") as process:
+        watched = _Watched(process)
+        assert "src/bad.py:1:8" in await watched.report("1 violation in")
+        (project / "src/bad.py").write_text("\nimport requests\n")
+        assert "src/bad.py:2:8" in await watched.report("src/bad.py:2:8")
+        (project / "src/old").mkdir()
+        (project / "src/old/a.py").write_text(_BAD)
+        await watched.report("src/old/a.py:1:8")
+        (project / "src/old").rename(project / "src/new")
+        assert "src/old" not in await watched.report("src/new/a.py:1:8")
+        shutil.rmtree(project / "src/new")
+        assert "src/new" not in await watched.report("1 violation in")
+        (project / "lattice.yaml").write_text("version: [")
+        assert "LL-101" in await watched.error("error[")
+        (project / "lattice.yaml").write_text(_LATTICE.replace("requests", "json"))
+        await watched.report("no violations")
+        (project / "src/bad.py").unlink()
+        text = await watched.report("no violations, 2 files")
+        assert "\x1b" not in text
+        process.send_signal(signal.SIGINT)
+        outcome = await finished(process)
+        assert outcome.code == 130
+        assert outcome.err.endswith("Interrupted.\n")
+
+
+def test_watching_names_the_extra_that_is_missing(
+    project: Path, lattice_lock: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `watchfiles` the error says what to install."""
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    monkeypatch.delitem(sys.modules, "lattice_lock.cli.watching", raising=False)
+    outcome = lattice_lock("sheriff", str(project), "--watch")
+    assert outcome.code == 2
+    assert "pip install 'lattice-lock[watch]'" in outcome.err
+
+
 def test_a_baseline_holds_back_what_was_there(
     project: Path, lattice_lock: Callable[..., Outcome]
 ) -> None:
@@ -239,7 +402,11 @@ def test_changed_needs_a_checkout(
         (["src/bad.py", "--changed"], "chooses the files itself"),
         (["src/bad.py", "--write-baseline"], "needs the whole project"),
         (["--write-baseline", "--changed"], "needs the whole project"),
-        (["--write-baseline", "--suppressions"], "only lists"),
+        (["--write-baseline", "--suppressions"], "are different things to do"),
+        (["--fix", "--diff"], "`--fix` and `--diff` are different things to do"),
+        (["--fix", "--watch"], "are different things to do"),
+        (["--diff", "--format", "github"], "`--diff` has no format `github`"),
+        (["--watch", "--format", "sarif"], "`--watch` has no format `sarif`"),
         (["--suppressions", "--format", "sarif"], "has no format `sarif`"),
         (["--max-suppressions", "-1"], "-1 is not in the range"),
         (["--format", "xml"], "'xml' is not one of"),
@@ -263,3 +430,24 @@ def test_the_command_runs_as_a_process(
     outcome = lattice_lock_process("sheriff", ".", "src/bad.py", "--format", "github")
     assert outcome.code == 1
     assert outcome.out.startswith("::error file=src/bad.py,line=1,endLine=1,col=8,endColumn=16,")
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "github", "junit"])
+def test_a_file_name_need_not_be_text(
+    form: str, project: Path, lattice_lock: Callable[..., Outcome]
+) -> None:
+    """What is found in a file whose name is not UTF-8 is told in every format, and mended."""
+    folder = project / "src" / os.fsdecode(b"a\xff")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"b\xfe.py")
+    path.write_text("from . import c\nimport requests\nfrom bad import requests as r\n" + _MENDABLE)
+    for _ in range(2):
+        outcome = lattice_lock("sheriff", str(project), "--format", form)
+        assert outcome.code == 1
+        assert outcome.out.count("missing-annotation") >= 1
+        assert outcome.out.count("forbidden-import") >= 3
+    outcome = lattice_lock("sheriff", str(project), "--fix")
+    assert outcome.out.startswith(("src/a\ufffd/b\ufffd.py:2:8", "src/a\udcff/b\udcfe.py:2:8"))
+    assert _MENDED in path.read_text()
+    assert lattice_lock("sheriff", str(project), "--write-baseline").code == 0
+    assert lattice_lock("sheriff", str(project)).code == 0

@@ -20,7 +20,7 @@ from lattice_lock.agents.progress import (
     MethodStarted,
     MethodStatus,
 )
-from lattice_lock.bootstrap import cheapest_models, open_clients
+from lattice_lock.bootstrap import cheapest_models, open_clients, project_policies
 from lattice_lock.cli.amount import max_cost_option
 from lattice_lock.cli.judging import method_option, sandbox_option
 from lattice_lock.cli.output import ExitCode, OutputFormat, emit, format_option, format_table
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from lattice_lock.messages import ChatRequest, ChatResponse
+    from lattice_lock.policies.policy_set import PolicySet
     from lattice_lock.providers.base_client import BaseAPIClient
 
 __all__ = ["command"]
@@ -92,6 +93,7 @@ def command(
     report = asyncio.run(
         _build(
             settings,
+            project_policies(settings, path),
             tuple(ModelId.parse(model) for model in models),
             lambda chat, chosen: BuildRequest(
                 path=path,
@@ -120,11 +122,13 @@ class _Models:
 
 async def _build(
     settings: Settings,
+    policies: PolicySet,
     named: tuple[ModelId, ...],
     request: Callable[[_Models, tuple[ModelId, ...]], BuildRequest],
 ) -> BuildReport:
     chosen = named or await cheapest_models(settings)
-    async with open_clients(settings, [model.provider for model in chosen]) as clients:
+    providers = [model.provider for model in chosen]
+    async with open_clients(settings, providers, policies=policies) as clients:
         with working("Reading the project ...") as say:
             return await build(request(_Models(clients), chosen), lambda event: say(_line(event)))
 

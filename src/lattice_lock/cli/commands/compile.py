@@ -1,4 +1,4 @@
-"""Generate types, interfaces, scaffolds, contract tests and lattice.lock."""
+"""Generate types, interfaces, scaffolds, contract tests, migrations and lattice.lock."""
 
 from __future__ import annotations
 
@@ -35,15 +35,21 @@ class _Result:
 @click.command("compile")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where files would change.")
+@click.option(
+    "--allow-drop",
+    is_flag=True,
+    help="Let a migration drop tables, columns and values of enums, with what they hold.",
+)
 @format_option
-def command(path: Path, output_format: OutputFormat, *, check: bool) -> ExitCode:
+def command(path: Path, output_format: OutputFormat, *, check: bool, allow_drop: bool) -> ExitCode:
     """Generate everything that follows from the lattice at PATH.
 
     Generated files are rewritten. A scaffold is written only where its file does not exist yet.
+    Where the lattice asks for migrations and its tables changed, the next one is written.
     All files are written, or none.
     """
     workspace = open_workspace(path)
-    planned = workspace.plan()
+    planned = workspace.plan(allow_drop=allow_drop)
     warnings = (*map(str, workspace.compilation.warnings), *_version_warnings(workspace))
     for warning in warnings:
         note(f"warning: {warning}")

@@ -9,11 +9,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 __all__ = [
     "OrderLine",
 ]
+
+
+def _without_exponent(value: Decimal) -> str:
+    return str(value) if abs(value.adjusted()) > 400 else f"{value:f}"
+
+
+_PLAIN = PlainSerializer(_without_exponent, return_type=str, when_used="json")
 
 
 class OrderLine(BaseModel):
@@ -27,5 +34,5 @@ class OrderLine(BaseModel):
     )
 
     product: Annotated[str, Field(min_length=1, max_length=40)]
-    unit_price: Annotated[Decimal, Field(ge=Decimal("0"), le=Decimal("10000"), decimal_places=2)]
+    unit_price: Annotated[Decimal, Field(ge=Decimal("0"), le=Decimal("10000"), decimal_places=2), _PLAIN]
     quantity: Annotated[int, Field(ge=1, le=1000)]
