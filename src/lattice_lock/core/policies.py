@@ -2,8 +2,8 @@
 
 Besides the built-in policies a project can bring its own, in two forms:
 
-    - {use: expression, name: no-todo, refuses: "'TODO' in text", message: "it has a TODO.",
-       passes: ["done"], violates: ["TODO: finish"]}
+    - {use: expression, name: no-print, refuses: "'print(' in text", message: "it prints.",
+       passes: ["total = 1"], violates: ["print(total)"]}
     - {use: policies/no_acme.py}     # a Python file with one `Policy`, run when it is loaded
 
 Neither loads unless it brings at least one text that passes and one that does not, and both do.
@@ -206,7 +206,7 @@ def _expression_policy(given: _Expression, place: PolicyDeclaration) -> Policy:
         ValueError: it cannot be read, or its texts show something else.
     """
     if not _NAME.fullmatch(given.name):
-        raise ValueError(f"`{given.name}` cannot name a policy; write it like `no-todo`")
+        raise ValueError(f"`{given.name}` cannot name a policy; write it like `no-print`")
     try:
         condition = parse_expression(given.refuses, scope=_SCOPE, location=place.place("refuses"))
     except ExpressionError as error:

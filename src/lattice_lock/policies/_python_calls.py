@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 import warnings
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Call", "Names", "parse"]
+    from lattice_lock.policies._code_blocks import Code
+
+__all__ = ["PYTHON", "Call", "Names", "Places", "parse"]
+
+PYTHON = frozenset({"python", "py", "python3", "py3", "ipython", "pycon"})
+"""What fences call Python."""
 
 _LONGEST = 1_000_000
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")  # what Python counts as one
 _SCOPES = 200
 
 
@@ -100,3 +108,26 @@ class Names:
                 return f"{self.of(function, depth + 1)}()"
             case _:
                 return "?"
+
+
+class Places:
+    """Where the nodes of a piece of code stand in the text that is judged."""
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._lines = _LINE.findall(code.text)
+        self._starts = [0, *accumulate(map(len, self._lines))]
+
+    def of(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        """The characters of a node, or the whole piece where findings concern that."""
+        if self._code.offset is None:
+            return self._code.start, self._code.end
+        start = self._offset(node.lineno, node.col_offset)
+        end = self._offset(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
+        return start, end
+
+    def _offset(self, line: int, column: int) -> int:
+        if line > len(self._lines):
+            return self._starts[-1]
+        before = self._lines[line - 1].encode()[:column].decode(errors="replace")
+        return self._starts[line - 1] + len(before)

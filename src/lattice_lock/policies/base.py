@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST_RUN",
     "OWN_MACHINE",
+    "UP_TO_BREAK",
     "Action",
     "Case",
     "Context",
@@ -50,7 +51,8 @@ LONGEST_RUN = 65_536
 OWN_MACHINE = "own-machine"
 """The region of models that run on the user's own machine."""
 
-_UP_TO_WORD = re.compile(r".*[\s\u2e80-\U0010ffff]", re.DOTALL)
+UP_TO_BREAK = re.compile(r".*[\s\u2e80-\U0010ffff]", re.DOTALL)
+"""A text up to its last character that ends words; see `last_word`."""
 _NEAR = 64
 
 
@@ -305,10 +307,15 @@ def last_word(window: Window) -> int:
     end = len(text)
     if window.final:
         return end
+    near = text[max(window.start, end - _NEAR) :]
+    if near.isascii():
+        words = near.rsplit(None, 1)
+        if len(words) > 1:
+            return end - (0 if near[-1].isspace() else len(words[1]))
     size = _NEAR
     while True:
         begin = max(window.start, end - size)
-        found = _UP_TO_WORD.match(text, begin)
+        found = UP_TO_BREAK.match(text, begin)
         if found is not None:
             return found.end()
         if begin == window.start:

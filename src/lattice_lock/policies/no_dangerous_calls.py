@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from typing_extensions import override
 
 from lattice_lock.policies._code_blocks import code_in, settled_code
-from lattice_lock.policies._python_calls import Names, parse
+from lattice_lock.policies._python_calls import PYTHON, Names, Places, parse
 from lattice_lock.policies.base import (
     Case,
     Context,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NoDangerousCalls"]
 
-_PYTHON = frozenset({"python", "py", "python3", "py3", "ipython", "pycon"})
 _SHELLS = frozenset({"bash", "sh", "shell", "zsh", "console", "shell-session"})
 Kind = Literal["eval", "shell", "unpickle", "delete", "network"]
 
@@ -201,7 +200,7 @@ class NoDangerousCalls(Policy, frozen=True, kw_only=True):
             if _SHELL_TEXT.search(code.text):
                 yield _finding("shell", code.start, code.end)
             return
-        if code.language not in _PYTHON or not _MAY_CALL.search(code.text):
+        if code.language not in PYTHON or not _MAY_CALL.search(code.text):
             return
         tree = parse(code.text)
         if tree is None:
@@ -209,15 +208,11 @@ class NoDangerousCalls(Policy, frozen=True, kw_only=True):
                 for match in _FALLBACK.finditer(code.text):
                     yield _finding(str(match.lastgroup), code.start, code.end)
             return
-        lines = _Lines(code.text)
+        places = Places(code)
         for name, node in Names(tree).calls():
             rule = _rule(name, node)
-            if rule is None:
-                continue
-            if code.offset is None:
-                yield _finding(rule, code.start, code.end)
-            else:
-                yield _finding(rule, *lines.span(node.func))
+            if rule is not None:
+                yield _finding(rule, *places.of(node.func))
 
 
 def _rule(name: str, call: ast.Call) -> str | None:
@@ -253,34 +248,3 @@ def _finding(rule: str, start: int, end: int) -> Finding:
         label="CODE",
         fix=fix,
     )
-
-
-class _Place(NamedTuple):
-    start: int
-    end: int
-
-
-class _Lines:
-    """Where nodes of a tree stand in its text."""
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.splitlines(keepends=True)
-        self._starts: list[int] = []
-        at = 0
-        for line in self._lines:
-            self._starts.append(at)
-            at += len(line)
-
-    def span(self, node: ast.expr) -> _Place:
-        """The characters of a node."""
-        return _Place(
-            self._offset(node.lineno, node.col_offset),
-            self._offset(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset),
-        )
-
-    def _offset(self, line: int, column: int) -> int:
-        if line > len(self._lines):
-            return self._starts[-1] if self._starts else 0
-        text = self._lines[line - 1]
-        before = text if text.isascii() else text.encode()[:column].decode(errors="replace")
-        return self._starts[line - 1] + (column if text.isascii() else len(before))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from lattice_lock.policies._code_blocks import code_in, settled_code
-from lattice_lock.policies._python_calls import Names, parse
+from lattice_lock.policies._python_calls import PYTHON, Names, Places, parse
 from lattice_lock.policies._sql import is_statement, may_be_statement
 from lattice_lock.policies.base import (
     Case,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NoDirectDbAccess"]
 
-_PYTHON = frozenset({"python", "py", "python3", "py3", "ipython", "pycon"})
 _SQL = frozenset(
     {"sql", "mysql", "postgresql", "postgres", "psql", "sqlite", "plpgsql", "tsql", "plsql"}
 )
@@ -144,14 +143,14 @@ class NoDirectDbAccess(Policy, frozen=True, kw_only=True):
             if may_be_statement(code.text) and is_statement(code.text, certain=True):
                 yield _finding("sql", code.start, code.end)
             return
-        if code.language not in _PYTHON or not self._may_object(code.text):
+        if code.language not in PYTHON or not self._may_object(code.text):
             return
         tree = parse(code.text)
         if tree is None:
             return
         del context
         names = Names(tree)
-        places = _Places(code)
+        places = Places(code)
         if self.imports:
             for name, statement in names.imports:
                 if name.partition(".")[0] in _DRIVERS:
@@ -211,28 +210,6 @@ def _text_of(node: ast.expr) -> str | None:
             return glue.join(_text_of(one) or "x" for one in parts)
         case _:
             return None
-
-
-class _Places:
-    """Where nodes stand in the text that is judged."""
-
-    def __init__(self, code: Code) -> None:
-        self._code = code
-        self._lines = code.text.splitlines(keepends=True)
-
-    def of(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        """The characters of a node, or the whole piece where findings concern that."""
-        if self._code.offset is None:
-            return self._code.start, self._code.end
-        start = self._offset(node.lineno, node.col_offset)
-        end = self._offset(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
-        return start, end
-
-    def _offset(self, line: int, column: int) -> int:
-        before = sum(map(len, self._lines[: line - 1]))
-        if line > len(self._lines):
-            return before
-        return before + len(self._lines[line - 1].encode()[:column].decode(errors="replace"))
 
 
 def _finding(rule: str, start: int, end: int) -> Finding:

@@ -386,7 +386,7 @@ def _held(window: Window, places: list[tuple[str, int, int]]) -> int:
     """Where what may still become or change a finding begins."""
     text = window.text
     end = len(text)
-    settled = _last_word(window)
+    settled = last_word(window)
     floor = max(window.start, end - LONGEST_ADDRESS)
     before = text[floor:settled].rstrip(_GAPS)
     while before and not before[-1].isspace():
@@ -401,16 +401,6 @@ def _held(window: Window, places: list[tuple[str, int, int]]) -> int:
         if last + LONGEST_ADDRESS > end:
             settled = min(settled, first)
     return max(window.start, settled)
-
-
-def _last_word(window: Window) -> int:
-    """The same as `last_word`, at once where the last characters are plain."""
-    near = window.text[max(window.start, len(window.text) - _NEAR) :]
-    if near.isascii():
-        words = near.rsplit(None, 1)
-        if len(words) > 1:
-            return len(window.text) - (0 if near[-1].isspace() else len(words[1]))
-    return last_word(window)
 
 
 def _may_belong(word: str) -> bool:

@@ -7,7 +7,6 @@ place of what is to be redacted. The first finding that refuses ends the text be
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import msgspec
 
 from lattice_lock.policies.base import (
     LONGEST_RUN,
+    UP_TO_BREAK,
     Action,
     Finding,
     Hold,
@@ -35,7 +35,6 @@ __all__ = ["TextFilter", "judge"]
 
 _STEP_CHARS = 48
 _STEP_S = 0.03
-_UP_TO_BREAK = re.compile(r".*[\s\u2e80-\U0010ffff]", re.DOTALL)
 
 
 def judge(
@@ -118,7 +117,7 @@ class TextFilter:
             endless = _endless(window)
             if endless is not None:
                 objections.append(endless)
-                cut = max(cut, endless.finding.end) if final else endless.finding.end
+                cut = endless.finding.end
         if objections:
             passed, cut = self._settle(objections, cut, final=final)
         else:
@@ -196,7 +195,7 @@ def _endless(window: Window) -> Objection | None:
     at = window.start
     while at + LONGEST_RUN < len(window.text):
         end = at + LONGEST_RUN + 1
-        found = _UP_TO_BREAK.match(window.text, at, end)
+        found = UP_TO_BREAK.match(window.text, at, end)
         if found is None:
             finding = Finding(
                 start=at,
